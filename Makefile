@@ -1,0 +1,71 @@
+# The two commands: `make demo` shows the example project, `make test` runs everything that needs no server.
+# Both need Python 3.10 to 3.13 and make, and install into .venv alone.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+LOG ?=
+BENCHMARKS ?= routed scatter merging streaming
+
+.DEFAULT_GOAL := help
+.PHONY: help demo venv bench test tests lint format types layers wheel clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 10
+
+# ---- the virtual environment -----------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+		|| { echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.test-installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev,example]'
+	@touch $@
+
+# ---- the example project ---------------------------------------------------------------------------------------
+
+venv: $(VENV)/.demo-installed  ## the virtual environment with the package and what the example needs
+
+$(VENV)/.demo-installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[example]'
+	@touch $@
+
+demo: venv  ## the example on 4 SQLite shards, on 127.0.0.1:8000 until Ctrl-C; LOG=path, ARGS=--no-serve
+	$(BIN)/python example_project/demo.py $(if $(LOG),--log '$(LOG)') $(ARGS)
+
+# ---- tests and checks ------------------------------------------------------------------------------------------
+
+test: tests lint types layers  ## everything that needs no server, then lint, types and layers
+
+# The example has settings of its own, and so a run of its own.
+tests: $(VENV)/.test-installed  ## the tests alone; ARGS go to pytest
+	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest tests/example
+
+lint: $(VENV)/.test-installed  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.test-installed  ## let ruff mend and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.test-installed  ## mypy --strict over the package
+	$(BIN)/mypy
+
+layers: $(VENV)/.test-installed  ## imports go down the floors only
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test-installed  ## what the logical database costs; BENCHMARKS=routed for one, ARGS=--json
+	@for name in $(BENCHMARKS); do \
+		printf '\n%s\n' "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; \
+	done
+
+wheel: $(VENV)/.test-installed  ## build the wheel, look into it, and test what it installs
+	.ci/wheel $(BIN)/python
+
+clean:  ## remove what was built
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov
