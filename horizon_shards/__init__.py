@@ -1,0 +1,32 @@
+"""Sharded databases for Django: one logical alias whose rows are spread over many databases."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from horizon_shards import exceptions
+    from horizon_shards.context import allow_cross_shard, allow_scatter, forbid_scatter, using_shard
+
+__version__ = "0.1.0"
+
+__all__ = ["allow_cross_shard", "allow_scatter", "exceptions", "forbid_scatter", "using_shard"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: the package itself must load before any settings."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
+    value = import_module(f"{__name__}.exceptions") if name == "exceptions" else _from_context(name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__})
+
+
+def _from_context(name: str) -> Any:
+    return getattr(import_module(f"{__name__}.context"), name)

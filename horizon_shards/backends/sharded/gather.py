@@ -1,0 +1,138 @@
+"""What all compilers that ask several shards share: compile once, run everywhere, hand rows on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import Error
+from django.db.models.sql.constants import CURSOR, GET_ITERATOR_CHUNK_SIZE, MULTI, NO_RESULTS, SINGLE
+
+from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
+from horizon_shards.backends.sharded.merge import too_many_rows
+from horizon_shards.backends.sharded.plan import Merge, Plan
+from horizon_shards.backends.sharded.policy import check_scatter
+from horizon_shards.backends.sharded.tables import Tables
+from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.signals import query_planned
+
+Row = Sequence[Any]
+
+
+class Scattered:
+    """What all compilers that ask several shards share: compile once, run everywhere."""
+
+    logical: Any
+    plan: Plan
+    tables: Tables | None
+    connection: Any
+    query: Any
+
+    def announce(self, merge: Merge) -> None:
+        """Apply the scatter policy and tell what is about to run."""
+        self.plan = replace(self.plan, merge=merge)
+        check_scatter(self.plan, self.logical.group)
+        query_planned.send(sender=self.query.model, plan=self.plan)
+
+    @contextmanager
+    def naming_lead(self) -> Iterator[None]:
+        """Name the shard that the SQL is made for: making it can ask its server."""
+        try:
+            yield
+        except Error as error:
+            name_shard(error, self.logical.group, self.plan.shards[0], self.connection.alias)
+            raise
+
+    def fetch_from_shards(self, sql: str, params: Any, *, chunked: bool, chunk_size: int) -> list[Any]:
+        """Run one statement on all shards at once: a list of rows each, or a stream each where ``chunked``."""
+        max_rows = self.logical.group.config.max_rows
+
+        def job(shard: str, connection: Any) -> Any:
+            self.logical.begin(shard)
+            cursor = connection.chunked_cursor() if chunked else connection.cursor()
+            try:
+                cursor.execute(sql, params)
+                return cursor if chunked else _fetch_all(cursor, chunk_size, max_rows)
+            except BaseException:
+                cursor.close()
+                raise
+
+        connections = self.logical.enlist(self.plan.shards, write=False)
+        results = run_on_shards(self.logical.group, connections, job)
+        if chunked:
+            return [Stream(cursor, chunk_size) for cursor in results]
+        # A slice is as long as the caller asked for.
+        if self.query.high_mark is None and sum(map(len, results)) > max_rows:
+            raise too_many_rows(max_rows, "rows")
+        return results
+
+    def explain_query(self) -> Iterator[str]:
+        """The plan, then each shard's own explanation."""
+        sql, params = self.as_sql()  # type: ignore[attr-defined]
+        yield from str(self.plan).splitlines()
+        rows = self.fetch_from_shards(sql, params, chunked=False, chunk_size=GET_ITERATOR_CHUNK_SIZE)
+        for shard, answer in zip(self.plan.shards, rows, strict=True):
+            yield f"{shard}:"
+            for row in answer:
+                yield "  " + " ".join(str(value) for value in row)
+
+
+def _fetch_all(cursor: Any, chunk_size: int, max_rows: int) -> list[Row]:
+    rows: list[Row] = []
+    with cursor:
+        while chunk := cursor.fetchmany(chunk_size):
+            rows.extend(chunk)
+            if len(rows) > max_rows:
+                raise too_many_rows(max_rows, "rows")
+    return rows
+
+
+class Stream:
+    """The rows of one shard's cursor; closing it closes the cursor, also where no row was read."""
+
+    def __init__(self, cursor: Any, chunk_size: int) -> None:
+        self.cursor, self.chunk_size = cursor, chunk_size
+
+    def __iter__(self) -> Iterator[Row]:
+        while chunk := self.cursor.fetchmany(self.chunk_size):
+            yield from chunk
+        self.close()
+
+    def close(self) -> None:
+        """Close the cursor."""
+        self.cursor.close()
+
+
+class RowsOfShards(Scattered):
+    """A SELECT whose subclass gives the rows of all shards as one stream, by ``merged_rows``."""
+
+    def merged_rows(self, chunked: bool, chunk_size: int) -> Iterator[Row]:
+        """The rows of the result, before Django's converters."""
+        raise TypeError(f"{type(self).__name__} must say how rows are merged.")
+
+    def execute_sql(
+        self, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
+    ) -> Any:
+        """Run on all shards at once and merge; results as Django's compiler gives them."""
+        if result_type == CURSOR:
+            raise QueryNotSupported("No cursor can stand for several shards.", reason="cursor")
+        try:
+            with self.naming_lead():
+                rows = self.merged_rows(chunked_fetch, chunk_size)
+        except EmptyResultSet:
+            return iter([]) if result_type == MULTI else None
+        if not result_type or result_type == NO_RESULTS:
+            return None
+        if result_type == SINGLE:
+            return next(iter(rows), None)
+        chunks = _chunks(rows, chunk_size)
+        return chunks if chunked_fetch else list(chunks)
+
+
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, size)):
+        yield chunk

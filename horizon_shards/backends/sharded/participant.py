@@ -1,0 +1,124 @@
+"""One physical connection's part in a transaction of the logical database."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from django.db import Error
+
+from horizon_shards.backends.sharded.querylog import logged_by_shard_only
+
+
+class Participant:
+    """A shard's connection from the moment the logical transaction touches it.
+
+    Where the connection is in no transaction, one is begun and ended here; where it is already inside
+    somebody's ``atomic()``, a savepoint joins that one. Works on the connection object alone, so it may run
+    in a thread of the pool.
+    """
+
+    def __init__(self, shard: str, connection: Any) -> None:
+        self.shard = shard
+        self.connection = connection
+        self.begun = False
+        self.wrote = False
+        self.savepoint: str | None = None
+        self.joined = False
+        #: The block of somebody else's that was joined.
+        self.owner: Any = None
+
+    def begin(self, savepoints: list[str]) -> None:
+        """Begin, and set the savepoints that the logical transaction has open; does nothing a second time."""
+        if self.begun:
+            return
+        with logged_by_shard_only(self.connection):
+            self._begin(self.connection)
+            for sid in savepoints:
+                self.connection._savepoint(sid)
+
+    def _begin(self, connection: Any) -> None:
+        self.joined = connection.in_atomic_block or not connection.get_autocommit()
+        if self.joined:
+            self.owner = connection.atomic_blocks[-1] if connection.atomic_blocks else None
+            self.savepoint = connection.savepoint()
+        else:
+            connection.needs_rollback = False
+            connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+            connection.in_atomic_block = True
+        self.begun = True
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is still a transaction to end: the connection may be closed, or its owner gone."""
+        connection = self.connection
+        if not self.begun or self.is_over or connection.connection is None or connection.closed_in_transaction:
+            return False
+        return bool(connection.in_atomic_block or (self.joined and not connection.autocommit))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the block that was joined has ended, and our savepoints with it."""
+        return self.owner is not None and self.owner not in self.connection.atomic_blocks
+
+    def commit(self) -> None:
+        """Commit, or release the savepoint of a transaction that somebody else ends."""
+        with logged_by_shard_only(self.connection):
+            self._commit()
+
+    def _commit(self) -> None:
+        if self.joined:
+            if self.is_alive and self.savepoint is not None:
+                self.connection.savepoint_commit(self.savepoint)
+            return
+        self.connection.in_atomic_block = False
+        try:
+            self.connection.commit()
+        except BaseException:
+            self._drop_or_roll_back()
+            raise
+        finally:
+            self._leave()
+
+    def rollback(self) -> None:
+        """Roll back, or back to the savepoint; a connection that cannot is dropped, never an error."""
+        with logged_by_shard_only(self.connection):
+            self._rollback()
+
+    def _rollback(self) -> None:
+        if self.joined:
+            self._roll_back_to_savepoint()
+            return
+        if not self.begun:
+            return
+        self.connection.in_atomic_block = False
+        if not self.connection.closed_in_transaction:
+            self._drop_or_roll_back()
+        self._leave()
+
+    def _roll_back_to_savepoint(self) -> None:
+        if not self.is_alive or self.savepoint is None:
+            return
+        try:
+            self.connection.savepoint_rollback(self.savepoint)
+            self.connection.savepoint_commit(self.savepoint)
+        except Error:
+            # Whoever owns the transaction has to roll all of it back.
+            self.connection.needs_rollback = True
+
+    def _drop_or_roll_back(self) -> None:
+        try:
+            self.connection.rollback()
+        except Error:
+            with suppress(Error):
+                self.connection.close()
+
+    def _leave(self) -> None:
+        """Back to autocommit, as Django leaves an outermost atomic block."""
+        connection = self.connection
+        if connection.closed_in_transaction:
+            connection.connection = None
+            connection.closed_in_transaction = False
+        elif connection.connection is not None:
+            with suppress(Error):
+                connection.set_autocommit(True)

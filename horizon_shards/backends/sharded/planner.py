@@ -1,0 +1,147 @@
+"""From a query to its plan; asks nothing of a database but the directory."""
+
+from __future__ import annotations
+
+from django.db import connections
+from django.db.models.sql import Query
+from django.db.models.sql.subqueries import AggregateQuery
+
+from horizon_shards import context
+from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
+from horizon_shards.backends.sharded.resolve import Shards, resolve
+from horizon_shards.backends.sharded.shortcut import plan_by_key
+from horizon_shards.backends.sharded.subqueries import check_nested
+from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
+from horizon_shards.backends.sharded.updates import check_update
+from horizon_shards.backends.sharded.walk import Contents, columns_in, contents_of
+from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.topology import Group
+
+OPERATIONS: dict[str, Operation] = {"SQLUpdateCompiler": "update", "SQLDeleteCompiler": "delete"}
+RAW_CURE = (
+    "Raw SQL (extra(), RawSQL) cannot be planned over shards: write it with expressions, or run it inside "
+    "using_shard('...'), which sends it to one shard as it is."
+)
+
+
+def plan_query(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables | None]:
+    """The plan of a SELECT, UPDATE or DELETE, with its tables (None where the caller pinned a shard)."""
+    if query.model is None:
+        # Q.check(), with which constraints validate an instance, computes with values alone.
+        return Plan(group.alias, "", operation, "single", _one_copy(group), "the query reads no table"), None
+    pinned = context.pinned_shard(group.alias)
+    if pinned is not None:
+        return make_plan(query, group, operation, "single", (pinned,), "using_shard() pins the block"), None
+    if operation != "update" and (found := plan_by_key(query, group, operation)) is not None:
+        return found
+    if isinstance(query, AggregateQuery):
+        plan, tables = plan_query(query.inner_query, group, operation)
+        if tables is not None:
+            check_joins_of_compiling(query.inner_query, group.alias, connections[group.primaries[plan.shards[0]]])
+        _refuse_raw(contents_of(query))
+        return plan, tables
+    if query.combinator:
+        return _plan_combined(query, group, operation), None
+    return _plan_plain(query, group, operation)
+
+
+def make_plan(query: Query, group: Group, operation: Operation, mode: Mode, shards: tuple[str, ...], why: str) -> Plan:
+    """A plan for the model of ``query``."""
+    return Plan(group.alias, query.get_meta().label, operation, mode, shards, why)
+
+
+def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables]:
+    tables = Tables(query, group.alias)
+    contents = contents_of(query)
+    _refuse_raw(contents)
+    if operation == "update" and tables.base is not None:
+        check_update(query, tables.base)
+    shards = resolve(query.where, tables.by_alias)
+    # Without a sharded table, any one shard can answer: its copy is whole.
+    where = shards if tables.sharded else frozenset(group.shard_names[:1])
+    for nested in contents.nested:
+        check_nested(nested, tables.by_alias, where, group)
+    if operation != "select" and tables.base is not None and not tables.base.sharded:
+        _refuse_partial_copies(query, tables, contents)
+    if not tables.sharded:
+        return _plan_copied(query, group, operation, tables, contents), tables
+    plan = _plan_sharded(query, group, operation, shards)
+    if plan.mode == "scatter":
+        _refuse_repeating_ids(query, tables)
+    return plan, tables
+
+
+def _refuse_raw(contents: Contents) -> None:
+    if contents.raw:
+        raise QueryNotSupported(RAW_CURE, reason="raw-sql")
+
+
+def _plan_sharded(query: Query, group: Group, operation: Operation, shards: Shards) -> Plan:
+    if shards is None:
+        names = group.shard_names
+        why = "the condition does not name the shard key or an id that carries its bucket"
+    else:
+        names = group.ordered(shards)
+        why = f"the condition leaves {len(names)} of {len(group.shard_names)} shards"
+    if not names:
+        return make_plan(query, group, operation, "none", group.shard_names[:1], "no shard can hold a matching row")
+    return make_plan(query, group, operation, "single" if len(names) == 1 else "scatter", names, why)
+
+
+def _refuse_repeating_ids(query: Query, tables: Tables) -> None:
+    """Rows of different shards may have one automatic id: a condition on it would mean them all."""
+    pks = {(alias, p.model._meta.pk) for alias, p in tables.by_alias.items() if p.pk_repeats}
+    if pks and any((column.alias, column.target) in pks for column in columns_in(query.where)):
+        raise QueryNotSupported(
+            f"{query.get_meta().label} is numbered by each shard for itself, so its id does not tell one row over "
+            "several shards. Give the many-to-many relation an explicit through model with a ShardedIdField and the "
+            "shard key.",
+            reason="auto-id",
+        )
+
+
+def _refuse_partial_copies(query: Query, tables: Tables, contents: Contents) -> None:
+    """A reference model's rows must change alike on every shard, which rows of one shard cannot decide."""
+    if tables.sharded or any(Tables(nested.query, tables.database).sharded for nested in contents.nested):
+        raise QueryNotSupported(
+            f"Updating or deleting rows of the reference model {query.get_meta().label} by a condition on sharded rows "
+            "would make its copies differ. Fetch the primary keys first and filter by pk__in=[...].",
+            reason="reference-write",
+        )
+
+
+def _plan_copied(query: Query, group: Group, operation: Operation, tables: Tables, contents: Contents) -> Plan:
+    """Reference models, and tables that every shard has of its own: read one copy, write all."""
+    if operation != "select":
+        return make_plan(query, group, operation, "all", group.shard_names, "a reference model is written everywhere")
+    if any(Tables(nested.query, group.alias).sharded for nested in contents.nested):
+        raise QueryNotSupported(
+            f"The subquery on a sharded model inside a query on the reference model {query.get_meta().label} would "
+            "see the rows of one shard only. Fetch the inner values first and pass them as a list.",
+            reason="subquery",
+        )
+    return make_plan(query, group, operation, "single", _one_copy(group), "a reference model is read from one shard")
+
+
+def _one_copy(group: Group) -> tuple[str, ...]:
+    return group.shard_names[:1]
+
+
+def _plan_combined(query: Query, group: Group, operation: Operation) -> Plan:
+    """A union, intersection or difference: allowed where all its parts are on one and the same shard."""
+    parts = [plan_query(part, group, operation)[0] for part in query.combined_queries]
+    shards = {part.shards for part in parts if part.mode != "none"} or {parts[0].shards}
+    if len(shards) == 1 and all(part.mode in ("single", "none") for part in parts):
+        for part in query.combined_queries:
+            check_joins_of_compiling(part, group.alias, connections[group.config.shards[0].primary])
+        return make_plan(query, group, operation, "single", shards.pop(), "all parts are on one shard")
+    raise QueryNotSupported(
+        f"{query.combinator}() over several shards is not supported: use one query with Q(...) | Q(...), or combine "
+        "the results in Python.",
+        reason="combinator",
+    )
+
+
+def operation_of(compiler_name: str) -> Operation:
+    """The operation that Django's compiler of this name carries out."""
+    return OPERATIONS.get(compiler_name, "select")

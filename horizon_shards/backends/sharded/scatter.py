@@ -1,0 +1,187 @@
+"""A SELECT that several shards answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models.expressions import ColPairs, Ref
+
+from horizon_shards.backends.sharded.foreign import ForeignRelations
+from horizon_shards.backends.sharded.gather import RowsOfShards
+from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows
+from horizon_shards.backends.sharded.order import comparable, nulls_first, source_of
+from horizon_shards.backends.sharded.plan import Merge
+from horizon_shards.backends.sharded.pushdown import check_groups, check_windows, rows_are_disjoint
+from horizon_shards.exceptions import QueryNotSupported
+
+Row = Sequence[Any]
+
+
+class ScatterSelect(RowsOfShards, ForeignRelations):
+    """Rows: every shard sorts and cuts its own, the merge does the rest."""
+
+    #: ``(sql, params)`` of values that are selected only to be compared, by their position after the rows.
+    order_columns: list[Any]
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """Compile the query that each shard runs: from row 0 to the end of the slice, with its sort keys."""
+        query = self.query
+        low, high = query.low_mark, query.high_mark
+        if high is not None and high <= low:
+            raise EmptyResultSet
+        original, self.query = query, query.clone()
+        self.query.low_mark = 0
+        try:
+            return super().as_sql(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self.query = original
+
+    def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up, refuse what cannot be merged, and note how the rows compare."""
+        extra_select, order_by, group_by = super().pre_sql_setup(*args, **kwargs)  # type: ignore[misc]
+        query = self.query
+        self.tables.query = query  # type: ignore[union-attr]
+        self.tables.add_joins()  # type: ignore[union-attr]
+        if query.distinct_fields:
+            raise QueryNotSupported(
+                "distinct() with field names over several shards is not supported: name the shard key, or use "
+                "distinct() without fields.",
+                reason="distinct-on",
+            )
+        check_groups(query, self.tables)  # type: ignore[arg-type]
+        check_windows(query, self.tables)  # type: ignore[arg-type]
+        return extra_select, order_by, group_by
+
+    def get_extra_select(self, order_by: Any, select: Any) -> Any:
+        """Select the terms of ORDER BY too, and what DISTINCT compares by where that is not the value itself."""
+        order_by = [part for term in order_by for part in self._single_columns(term)]
+        extra = self._distinct_extra(order_by, select) if self.query.distinct else []
+        widths = [_width(column[0]) for column in select]
+        self.row_width = sum(widths)
+        taken = list(extra)
+        order = tuple(self._sort_column(term, select, widths, taken) for term in order_by)
+        merge_distinct = self.query.distinct and not rows_are_disjoint(self.query, self.tables)  # type: ignore[arg-type]
+        distinct = self._distinct_columns(select, widths, taken, extra) if merge_distinct else None
+        self.spec = MergeSpec(order, distinct, 0, None, self.row_width)
+        return taken
+
+    def _whole_spec(self) -> MergeSpec:
+        """The merge with the slice of the query, which the shards' own statements do not have."""
+        return replace(self.spec, low=self.query.low_mark, high=self.query.high_mark)
+
+    def _distinct_extra(self, order_by: Any, select: Any) -> list[Any]:
+        """What SELECT DISTINCT has to select beside the query's columns: the terms of ORDER BY that are not there.
+
+        Django selects a term with what stands for NULLS LAST on some engines, which is two columns.
+        """
+        selected = {(sql, tuple(params)) for _, (sql, params), _ in select}
+        extra = []
+        for order, (sql, params, is_ref) in order_by:
+            plain, plain_params = self._plain_sql(order, sql, params)
+            if not is_ref and (plain, tuple(plain_params)) not in selected:
+                extra.append((order, (plain, tuple(plain_params)), None))
+        return extra
+
+    def _single_columns(self, term: Any) -> Iterator[Any]:
+        """A composite key in ORDER BY, as the terms of its columns."""
+        order, (_sql, _params, is_ref) = term
+        if not isinstance(source_of(order.expression), ColPairs):
+            yield term
+            return
+        for column in source_of(order.expression).get_cols():
+            part = order.copy()
+            part.set_source_expressions([column])
+            yield part, (*self.compile(part), is_ref)  # type: ignore[attr-defined]
+
+    def _sort_column(self, term: Any, select: Any, widths: list[int], taken: list[Any]) -> SortColumn:
+        order, (sql, params, _is_ref) = term
+        expression = source_of(order.expression)
+        how = comparable(expression, self.connection, what="Ordering")
+        sql = self._plain_sql(order, sql, params)
+        return SortColumn(
+            index=self._position(expression, sql, how.sql, select, widths, taken),
+            descending=order.descending,
+            nulls_first=nulls_first(order, self.connection),
+            key=how.key,
+        )
+
+    def _plain_sql(self, order: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """The SQL of an ordering term's value; a reference by position is spelled out."""
+        if isinstance(order.expression, Ref):
+            return self.compile(order.expression.source)  # type: ignore[attr-defined, no-any-return]
+        return self.compile(order.expression)  # type: ignore[attr-defined, no-any-return]
+
+    def _position(
+        self, expression: Any, compiled: Any, template: str | None, select: Any, widths: list[int], taken: list[Any]
+    ) -> int:
+        """Where the value to compare stands in the row, selected additionally where it is not there yet."""
+        sql, params = compiled
+        if template is None:
+            for position, (_, (other, other_params), _) in enumerate(select):
+                if widths[position] == 1 and (other, tuple(other_params)) == (sql, tuple(params)):
+                    return sum(widths[:position])
+        else:
+            sql = template.replace("%s", sql, 1)
+        for position, (_, (other, other_params), _) in enumerate(taken):
+            if (other, tuple(other_params)) == (sql, tuple(params)):
+                return self.row_width + position
+        taken.append((expression, (sql, tuple(params)), None))
+        return self.row_width + len(taken) - 1
+
+    def _distinct_columns(self, select: Any, widths: list[int], taken: list[Any], extra: Any) -> Any:
+        """The columns by which rows are the same: the selected ones, and Django's own additional ones."""
+        columns = []
+        start = 0
+        for (expression, compiled, _), width in zip(select, widths, strict=True):
+            parts = expression.get_cols() if isinstance(expression, ColPairs) else [expression]
+            for offset, part in enumerate(parts):
+                columns.append(self._distinct_column(part, compiled, start + offset, select, widths, taken))
+            start += width
+        for position, (order, compiled, _) in enumerate(list(extra)):
+            part = source_of(order.expression)
+            columns.append(self._distinct_column(part, compiled, self.row_width + position, select, widths, taken))
+        return tuple(columns)
+
+    def _distinct_column(
+        self, part: Any, compiled: Any, index: int, select: Any, widths: list[int], taken: list[Any]
+    ) -> Any:
+        how = comparable(part, self.connection, what="DISTINCT")
+        if how.sql is None:
+            return index, how.key
+        return self._position(part, compiled, how.sql, select, widths, taken), how.key
+
+    def merged_rows(self, chunked: bool, chunk_size: int) -> Iterator[Row]:
+        """The merged rows, without the columns that served the merge."""
+        if self.query.select_for_update:
+            # Django looks for the transaction while compiling.
+            self.logical.enter(self.plan.shards[0], write=False)
+        sql, params = self.as_sql()
+        self.col_count = len(self.select)  # type: ignore[attr-defined]
+        spec = self._whole_spec()
+        self.announce(Merge(spec.steps()))
+        streams = self.fetch_from_shards(sql, params, chunked=chunked, chunk_size=chunk_size)
+        merged = merge_rows(streams, spec, max_rows=self.logical.group.config.max_rows)
+        return _trimmed(merged, spec.width, streams)
+
+    def explain_query(self) -> Iterator[str]:
+        """The plan with its merge, then each shard's own explanation."""
+        self.as_sql()
+        self.plan = replace(self.plan, merge=Merge(self._whole_spec().steps()))
+        yield from super().explain_query()
+
+
+def _trimmed(rows: Iterable[Row], width: int, streams: list[Any]) -> Iterator[Row]:
+    try:
+        for row in rows:
+            yield row[:width]
+    finally:
+        for stream in streams:
+            if hasattr(stream, "close"):
+                stream.close()
+
+
+def _width(expression: Any) -> int:
+    return len(expression) if isinstance(expression, ColPairs) else 1

@@ -1,0 +1,122 @@
+"""Whether a query inside a query can run on each shard beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connections
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact, In
+from django.db.models.sql import Query
+from django.db.models.sql.where import AND, WhereNode
+
+from horizon_shards.backends.sharded.resolve import Shards, resolve
+from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
+from horizon_shards.backends.sharded.walk import Nested, contents_of
+from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.placement import Placement, are_linked
+from horizon_shards.topology import Group
+
+CURE = (
+    "Fetch the inner values first and pass them as a list (pk__in=list(inner.values_list('pk', flat=True))), "
+    "or relate the inner query to the outer one by the shard key."
+)
+
+
+def check_nested(nested: Nested, outer: dict[str, Placement], shards: Shards, group: Group) -> None:
+    """Raise ``QueryNotSupported`` unless each shard's own answer to the inner query is what its rows need.
+
+    ``outer``: the placements of the enclosing queries by alias; ``shards``: where the outer query goes.
+    """
+    query = nested.query
+    if query.combinator:
+        for part in query.combined_queries:
+            if _tables_here(part, group).sharded:
+                raise _refusal(query, "is a union, intersection or difference")
+            check_nested(Nested(part, query, nested.negated), outer, shards, group)
+        return
+    tables = _tables_here(query, group)
+    contents = contents_of(query)
+    if contents.raw or (contents.windows and tables.sharded):
+        raise _refusal(query, "holds raw SQL or a window")
+    inner_shards = resolve(query.where, tables.by_alias)
+    for inner in contents.nested:
+        check_nested(inner, outer | tables.by_alias, shards, group)
+    if not tables.sharded or inner_shards == frozenset():
+        return
+    if shards is not None and len(shards) <= 1 and inner_shards is not None and inner_shards <= shards:
+        return
+    if _is_correlated(query, tables.by_alias, outer) or _is_member_of_colocated(nested, tables.by_alias, outer):
+        return
+    raise _refusal(query, "may need rows of other shards than the outer query's row is on")
+
+
+def _tables_here(query: Query, group: Group) -> Tables:
+    try:
+        tables = Tables(query, group.alias)
+        check_joins_of_compiling(query, group.alias, connections[group.config.shards[0].primary])
+    except QueryNotSupported as error:
+        raise _refusal(query, f"joins or reads tables that are not all on each shard of {group.alias!r}") from error
+    return tables
+
+
+def _refusal(query: Query, why: str) -> QueryNotSupported:
+    return QueryNotSupported(f"The subquery on {query.get_meta().label} {why}. {CURE}", reason="subquery")
+
+
+def _is_correlated(query: Query, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
+    """Whether the condition ties the inner rows to the outer row's shard."""
+    return any(
+        _links(leaf.lhs, leaf.rhs, inner, outer) for leaf in required_leaves(query.where) if isinstance(leaf, Exact)
+    )
+
+
+def required_leaves(node: Any) -> Iterator[Any]:
+    """The leaves that every row must satisfy."""
+    if not isinstance(node, WhereNode):
+        yield node
+    elif not node.negated and node.connector == AND:
+        for child in node.children:
+            yield from required_leaves(child)
+
+
+def _links(left: Any, right: Any, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
+    if not (isinstance(left, Col) and isinstance(right, Col)):
+        return False
+    for here, there in ((left, right), (right, left)):
+        if here.alias in inner and there.alias in outer and there.alias not in inner:
+            return are_linked(inner[here.alias], here.target, outer[there.alias], there.target)
+    return False
+
+
+def _is_member_of_colocated(nested: Nested, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
+    """Whether ``column IN (SELECT column ...)`` can only meet inner rows of the outer row's own shard."""
+    query, user = nested.query, nested.user
+    if not isinstance(user, In) or not isinstance(user.lhs, Col) or query.is_sliced or query.group_by is not None:
+        return False
+    selected = query.select
+    if len(selected) != 1 or not isinstance(selected[0], Col) or selected[0].alias not in inner:
+        return False
+    # NOT IN is unknown for every row when any inner value is NULL, on whichever shard that is.
+    if nested.negated and _may_be_null(selected[0], query):
+        return False
+    column = selected[0]
+    lhs = outer.get(user.lhs.alias)
+    if lhs is None:
+        return False
+    same = lhs.model is inner[column.alias].model and user.lhs.target == column.target
+    if same and column.target.primary_key:
+        return True
+    return are_linked(lhs, user.lhs.target, inner[column.alias], column.target)
+
+
+def _may_be_null(column: Col, query: Query) -> bool:
+    if query.alias_map[column.alias].join_type == "LEFT OUTER JOIN":
+        return True
+    if not column.target.null:
+        return False
+    return not any(
+        getattr(leaf, "lookup_name", "") == "isnull" and leaf.lhs == column and leaf.rhs is False
+        for leaf in required_leaves(query.where)
+    )

@@ -1,0 +1,142 @@
+"""The transaction of a logical database: begun on a shard when that shard is first touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import OperationalError
+
+from horizon_shards import context
+from horizon_shards.backends.sharded.participant import Participant
+from horizon_shards.backends.sharded.querylog import logged_by_shard_only
+from horizon_shards.exceptions import CrossShardTransaction, PartialCommit
+from horizon_shards.signals import cross_shard_transaction
+from horizon_shards.topology import Group
+
+
+class ShardedTransaction:
+    """The participants and open savepoints of one logical connection."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.participants: dict[str, Participant] = {}
+        self.savepoints: list[str] = []
+        # The atomic block that counts as "the transaction" for TRANSACTIONS = "single", and where it has written.
+        self.unit: Any = None
+        self.unit_writes: set[str] = set()
+
+    def enlist(self, shard: str, connection: Any, *, write: bool, unit: Any) -> Participant:
+        """The shard's part of the transaction; the caller calls its ``begin``.
+
+        ``unit``: the outermost atomic block of the code, which under a ``TestCase`` is not the outermost of all;
+        None where each statement stands for itself.
+        """
+        participant = self.participants.get(shard)
+        if participant is None or participant.is_over:
+            participant = self.participants[shard] = Participant(shard, connection)
+        if write:
+            self._check_single(shard, unit)
+            participant.wrote = True
+        return participant
+
+    def _check_single(self, shard: str, unit: Any) -> None:
+        if unit is None or unit is not self.unit:
+            self.unit, self.unit_writes = unit, set()
+        others = sorted(self.unit_writes - {shard})
+        if others and self.group.config.transactions == "single" and not context.may_cross_shards():
+            raise CrossShardTransaction(
+                f"The transaction on {self.group.alias!r} has written to {others[0]} and would write to {shard} too, "
+                "but TRANSACTIONS is 'single'. Split it, or wrap it in allow_cross_shard() to commit one shard after "
+                "the other."
+            )
+        self.unit_writes.add(shard)
+
+    def savepoint(self, sid: str) -> None:
+        """Set a savepoint on every shard touched so far; later ones set it when they begin."""
+        for participant in self._begun():
+            with logged_by_shard_only(participant.connection):
+                participant.connection._savepoint(sid)
+        self.savepoints.append(sid)
+
+    def savepoint_rollback(self, sid: str) -> None:
+        """Back to the savepoint on every shard."""
+        self._require(sid)
+        for participant in self._begun():
+            with logged_by_shard_only(participant.connection):
+                participant.connection._savepoint_rollback(sid)
+        self._cut(sid, keep=True)
+
+    def savepoint_commit(self, sid: str) -> None:
+        """Release the savepoint on every shard."""
+        self._require(sid)
+        for participant in self._begun():
+            with logged_by_shard_only(participant.connection):
+                participant.connection._savepoint_commit(sid)
+        self._cut(sid, keep=False)
+
+    def _require(self, sid: str) -> None:
+        """Shards not touched yet have no savepoint that could be missing: this has to tell."""
+        if sid not in self.savepoints:
+            raise OperationalError(f"The transaction on {self.group.alias!r} has no savepoint {sid!r}.")
+
+    def _cut(self, sid: str, *, keep: bool) -> None:
+        del self.savepoints[self.savepoints.index(sid) + keep :]
+
+    def _begun(self) -> list[Participant]:
+        return [participant for participant in self.participants.values() if participant.is_alive]
+
+    def commit(self) -> None:
+        """Commit one shard after the other, those written to first.
+
+        Raises the error of the first COMMIT where nothing is committed yet, and ``PartialCommit`` where
+        something is.
+        """
+        participants = self._take()
+        written = [participant.shard for participant in participants if participant.wrote]
+        committed: list[str] = []
+        for position, participant in enumerate(participants):
+            try:
+                if participant.begun:
+                    participant.commit()
+            except BaseException as error:
+                rest = participants[position + 1 :]
+                for other in rest:
+                    other.rollback()
+                self._raise(error, committed, participant, [other.shard for other in rest if other.wrote])
+            if participant.wrote:
+                committed.append(participant.shard)
+        self._tell(written, "committed")
+
+    def _raise(self, error: BaseException, committed: list[str], failed: Participant, rolled_back: list[str]) -> None:
+        if not failed.wrote and not rolled_back:
+            raise error
+        if not committed:
+            self._tell([failed.shard, *rolled_back], "rolled_back")
+            raise error
+        self._tell([*committed, failed.shard, *rolled_back], "partial")
+        raise PartialCommit(
+            f"The transaction on {self.group.alias!r} is committed on {', '.join(committed)}; COMMIT on {failed.shard} "
+            f"raised, so its outcome is unknown ({error}); rolled back on "
+            f"{', '.join(rolled_back) or 'no other shard'}. Read the rows on these shards before writing again.",
+            committed=committed,
+            unknown=[failed.shard],
+            rolled_back=rolled_back,
+        ) from error
+
+    def rollback(self) -> None:
+        """Roll back on every shard."""
+        participants = self._take()
+        for participant in participants:
+            participant.rollback()
+        self._tell([participant.shard for participant in participants if participant.wrote], "rolled_back")
+
+    def _take(self) -> list[Participant]:
+        """End the transaction here: its participants, those written to first."""
+        participants = sorted(self.participants.values(), key=lambda participant: not participant.wrote)
+        self.participants, self.savepoints = {}, []
+        self.unit, self.unit_writes = None, set()
+        return participants
+
+    def _tell(self, shards: list[str], outcome: str) -> None:
+        if len(shards) > 1:
+            cross_shard_transaction.send(sender=self.group.alias, shards=tuple(shards), outcome=outcome)

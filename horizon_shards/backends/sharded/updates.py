@@ -1,0 +1,67 @@
+"""What an UPDATE may not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Model
+from django.db.models.expressions import Col
+from django.db.models.functions import Now, Random
+from django.db.models.lookups import Exact
+
+from horizon_shards.backends.sharded.subqueries import required_leaves
+from horizon_shards.exceptions import QueryNotSupported, ShardKeyUpdate
+from horizon_shards.placement import Placement
+
+#: Expressions whose value each shard would make anew.
+VOLATILE = (Now, Random)
+
+
+def check_update(query: Any, placement: Placement) -> None:
+    """Raise where an UPDATE would change a shard key or a sharded id.
+
+    Setting the key to the value that the condition names (as saving an instance does) changes nothing.
+    """
+    for field, _model, value in query.values:
+        if not placement.sharded:
+            refuse_volatile(field, value)
+        elif field in placement.key and not _is_named(query, field, value, placement):
+            raise ShardKeyUpdate(
+                f"{placement.model._meta.label}.{field.name} is the shard key: updating it would leave the row on the "
+                "wrong shard. Use horizon_shards.models.move_row(instance, ...), or delete and create."
+            )
+        elif getattr(field, "carries_bucket", False) and field not in placement.key:
+            raise ShardKeyUpdate(
+                f"{placement.model._meta.label}.{field.name} is a sharded id, which carries the bucket of its row: it "
+                "cannot be updated."
+            )
+
+
+def _is_named(query: Any, field: Any, value: Any, placement: Placement) -> bool:
+    if hasattr(value, "resolve_expression"):
+        return False
+    if isinstance(value, Model):
+        value = value.prepare_database_save(field)
+    try:
+        wanted = field.target_field.to_python(value) if field.is_relation else field.to_python(value)
+    except Exception:  # whatever to_python makes of a wrong value, it is not the named one
+        return False
+    return any(
+        isinstance(leaf, Exact)
+        and isinstance(leaf.lhs, Col)
+        and leaf.lhs.target == field
+        and not hasattr(leaf.rhs, "resolve_expression")
+        and leaf.rhs == wanted
+        for leaf in required_leaves(query.where)
+    )
+
+
+def refuse_volatile(field: Any, value: Any) -> None:
+    """Raise where each shard would store a value of its own for a reference row."""
+    for node in value.flatten() if hasattr(value, "flatten") else ():
+        if isinstance(node, VOLATILE):
+            raise QueryNotSupported(
+                f"{type(node).__name__}() in the reference model's {field.model._meta.label}.{field.name} would give "
+                "every shard another value: compute it in Python (timezone.now()).",
+                reason="volatile",
+            )

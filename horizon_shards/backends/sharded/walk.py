@@ -1,0 +1,107 @@
+"""What a query contains beside plain columns: subqueries, raw SQL, windows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models.expressions import Col, RawSQL, Window
+from django.db.models.sql import Query
+from django.db.models.sql.where import ExtraWhere, WhereNode
+
+
+@dataclass(slots=True)
+class Nested:
+    """A query inside a query: ``user`` is the expression that holds it, ``negated`` whether under a NOT."""
+
+    query: Query
+    user: Any
+    negated: bool
+
+
+@dataclass(slots=True)
+class Contents:
+    """What :func:`contents_of` found."""
+
+    nested: list[Nested] = field(default_factory=list)
+    raw: bool = False
+    windows: list[Window] = field(default_factory=list)
+
+    def take(self, node: Any, user: Any, negated: bool) -> None:
+        """Take up one node and all below it, but not the inside of nested queries."""
+        if isinstance(node, Query):
+            self.nested.append(Nested(node, user, negated))
+        elif isinstance(node, WhereNode):
+            for child in node.children:
+                self.take(child, node, negated != node.negated)
+        elif isinstance(node, RawSQL | ExtraWhere):
+            self.raw = True
+        else:
+            if isinstance(node, Window):
+                self.windows.append(node)
+            for source in _sources(node):
+                self.take(source, node, negated)
+
+
+def _sources(node: Any) -> Iterator[Any]:
+    """The expressions below a node that can hold more than a column."""
+    get = getattr(node, "get_source_expressions", None)
+    if get is None:
+        return
+    for source in get():
+        if hasattr(source, "get_source_expressions") or hasattr(source, "children"):
+            yield source
+    # A lookup against a list keeps expressions of the list to itself.
+    rhs = getattr(node, "rhs", None)
+    if isinstance(rhs, list | tuple):
+        yield from (value for value in rhs if hasattr(value, "get_source_expressions"))
+
+
+def contents_of(query: Query) -> Contents:
+    """Walk the condition, annotations, ordering, grouping and joins of a query."""
+    contents = Contents()
+    contents.raw = bool(query.extra_tables or query.extra_order_by) or not _are_columns(query)
+    contents.take(query.where, query, False)
+    for annotation in query.annotations.values():
+        contents.take(annotation, query, False)
+    for expression in (*query.order_by, *query.select, *_group_by(query)):
+        if hasattr(expression, "get_source_expressions"):
+            contents.take(expression, query, False)
+    for relation in query._filtered_relations.values():  # type: ignore[attr-defined]
+        if relation.resolved_condition is not None:
+            contents.take(relation.resolved_condition, query, False)
+    for _, _, value in getattr(query, "values", ()) if isinstance(getattr(query, "values", ()), list) else ():
+        if hasattr(value, "get_source_expressions"):
+            contents.take(value, query, False)
+    return contents
+
+
+#: A quoted table and column, as Django's many-to-many prefetch selects them by ``extra()``.
+COLUMN = re.compile(r"""^[`"]?(?P<alias>\w+)[`"]?\.[`"]?\w+[`"]?$""")
+
+
+def _are_columns(query: Query) -> bool:
+    """Whether ``extra(select=...)`` names plain columns of the query's own tables only."""
+    for sql, params in query.extra.values():
+        match = COLUMN.match(sql)
+        if params or match is None or match["alias"] not in query.alias_map:
+            return False
+    return True
+
+
+def columns_in(node: Any) -> Iterator[Col]:
+    """The plain columns that a condition names, but not those inside nested queries."""
+    if isinstance(node, Col):
+        yield node
+    elif isinstance(node, WhereNode):
+        for child in node.children:
+            yield from columns_in(child)
+    elif not isinstance(node, Query):
+        for source in _sources(node):
+            yield from columns_in(source)
+
+
+def _group_by(query: Query) -> tuple[Any, ...]:
+    return query.group_by if isinstance(query.group_by, tuple) else ()

@@ -1,0 +1,97 @@
+"""What holds for a block of code: a pinned shard, whether scatter is allowed, known placements.
+
+All of it lives in context variables, so it is right in threads and in async code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+Policy = Literal["allow", "warn", "forbid"]
+
+_pins: ContextVar[Mapping[str, str]] = ContextVar("horizon_shards_pins", default={})
+_policy: ContextVar[Policy | None] = ContextVar("horizon_shards_policy", default=None)
+_may_cross: ContextVar[bool] = ContextVar("horizon_shards_may_cross", default=False)
+_placed: ContextVar[Mapping[tuple[str, Hashable], Any]] = ContextVar("horizon_shards_placed", default={})
+
+
+@contextmanager
+def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+@contextmanager
+def using_shard(shard: str, *, database: str | None = None) -> Iterator[None]:
+    """Send everything that is asked of ``database`` inside the block to one shard, as it is written.
+
+    Raw SQL, ``connection.cursor()``, ``Manager.raw()`` and ``extra()`` need such a block. Nothing is merged
+    and nothing is looked up: the answer is what this shard holds. Inserting a row whose key belongs to
+    another shard raises :class:`~horizon_shards.exceptions.MisplacedRow`.
+
+    ``database`` is the logical alias; it may be left out where only one logical database has a shard of
+    that name. Raises :class:`~horizon_shards.exceptions.UnknownShard`.
+    """
+    from horizon_shards.topology import group_with_shard
+
+    alias = group_with_shard(shard, database=database).alias
+    with _set(_pins, {**_pins.get(), alias: shard}):
+        yield
+
+
+@contextmanager
+def allow_scatter() -> Iterator[None]:
+    """Let queries in the block ask several shards without a warning, whatever ``SCATTER`` says."""
+    with _set(_policy, "allow"):
+        yield
+
+
+@contextmanager
+def forbid_scatter() -> Iterator[None]:
+    """Make queries in the block that would ask several shards raise ``ScatterForbidden``."""
+    with _set(_policy, "forbid"):
+        yield
+
+
+@contextmanager
+def allow_cross_shard() -> Iterator[None]:
+    """Let transactions begun in the block write to several shards although ``TRANSACTIONS`` is ``single``."""
+    with _set(_may_cross, True):
+        yield
+
+
+@contextmanager
+def placed(label: str, placements: Mapping[Hashable, Any]) -> Iterator[None]:
+    """Tell the planner the shard keys of rows by primary key: ``{pk: key}`` of the model ``label``.
+
+    For saving, deleting and refreshing instances whose primary key alone does not name the shard.
+    """
+    known = {(label, pk): key for pk, key in placements.items()}
+    with _set(_placed, {**_placed.get(), **known}):
+        yield
+
+
+def pinned_shard(database: str) -> str | None:
+    """The shard that ``using_shard`` names for this logical alias, or None."""
+    return _pins.get().get(database)
+
+
+def scatter_policy() -> Policy | None:
+    """The policy set by the innermost block, or None where the settings decide."""
+    return _policy.get()
+
+
+def may_cross_shards() -> bool:
+    """Whether :func:`allow_cross_shard` is in force."""
+    return _may_cross.get()
+
+
+def known_placements() -> Mapping[tuple[str, Hashable], Any]:
+    """What :func:`placed` has told: ``{(model label, pk): key}``."""
+    return _placed.get()

@@ -1,0 +1,101 @@
+"""Every error of the package: one class a cause, under Django's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, IntegrityError, NotSupportedError, OperationalError
+
+
+class HorizonShardsError(Exception):
+    """The root: catches whatever this package raises by its own decision."""
+
+
+class ConfigurationError(HorizonShardsError, ImproperlyConfigured):
+    """A setting or a declaration that cannot work, named together with its cure."""
+
+
+class QueryNotSupported(HorizonShardsError, NotSupportedError):
+    """A query that has no right answer over shards (yet); the message says what to write instead.
+
+    ``reason`` is a short stable slug (``"raw-sql"``, ``"subquery"``) for counting refusals.
+    """
+
+    def __init__(self, message: str, *, reason: str = "other") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ScatterForbidden(QueryNotSupported):
+    """A query would ask several shards where that is forbidden."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="scatter-forbidden")
+
+
+class ShardKeyUpdate(QueryNotSupported):
+    """An update would change a shard key, which means moving the row to another shard."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="shard-key-update")
+
+
+class InvalidShardKey(HorizonShardsError, ValueError):
+    """A shard key that is missing, NULL, or of a type that cannot be hashed stably."""
+
+
+class MisplacedRow(HorizonShardsError, IntegrityError):
+    """A row whose id, relation or pinned shard contradicts the shard of its key."""
+
+
+class UnknownShard(HorizonShardsError, LookupError):
+    """A shard name that the settings of the logical database do not define."""
+
+
+class UnassignedKey(HorizonShardsError, LookupError):
+    """A key that no shard holds and that may not be placed now."""
+
+
+class DirectoryUnavailable(HorizonShardsError, OperationalError):
+    """The directory database did not answer, or is locked by the caller's own transaction."""
+
+
+class ScatterTimeout(HorizonShardsError, OperationalError):
+    """Shards that had not answered when the deadline of a scatter query passed."""
+
+    def __init__(self, message: str, *, shards: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.shards = tuple(shards)
+
+
+class RowLimitExceeded(HorizonShardsError, DatabaseError):
+    """A merge would hold more rows in memory than ``MAX_ROWS`` allows."""
+
+
+class CrossShardTransaction(HorizonShardsError, DatabaseError):
+    """A transaction in mode ``single`` tried to write to a second shard."""
+
+
+class PartialCommit(HorizonShardsError, DatabaseError):
+    """Some shards of a transaction are committed and others are not.
+
+    ``committed``, ``unknown`` (the COMMIT itself raised) and ``rolled_back`` name the shards.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        committed: Sequence[str],
+        unknown: Sequence[str],
+        rolled_back: Sequence[str],
+    ) -> None:
+        super().__init__(message)
+        self.committed = tuple(committed)
+        self.unknown = tuple(unknown)
+        self.rolled_back = tuple(rolled_back)
+
+
+class ScatterWarning(RuntimeWarning):
+    """A query asked several shards; the warning's file and line are the caller's."""
