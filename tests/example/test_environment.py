@@ -1,0 +1,89 @@
+"""Settings from environment variables."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config import environment
+from config.databases import read_databases
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    for name in ("DATABASE_URL", "DIRECTORY_URL", "SHARD_URLS", "SHARDS", "TRACK_URL", "CONN_MAX_AGE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_four_sqlite_shards_by_default(tmp_path):
+    """No variable: six files and a logical database."""
+    databases = read_databases(tmp_path)
+    assert list(databases) == ["default", "directory", "track", "track_1", "track_2", "track_3", "track_4"]
+    assert databases["track"]["SHARDS"]["track-3"] == {"PRIMARY": "track_3"}
+    assert databases["track_3"]["NAME"] == str(tmp_path / "track_3.sqlite3")
+
+
+def test_one_database(tmp_path, monkeypatch):
+    """``SHARDS=0`` puts the models on one plain database."""
+    monkeypatch.setenv("SHARDS", "0")
+    databases = read_databases(tmp_path)
+    assert list(databases) == ["default", "track"]
+    assert databases["track"]["ENGINE"] == "django.db.backends.sqlite3"
+
+
+def test_shards_on_servers(tmp_path, monkeypatch):
+    """``SHARD_URLS`` names as many as wanted, with any password."""
+    monkeypatch.setenv("SHARD_URLS", "eu-1=mysql://u:p%2C%40@db1:3307/track,\n us-1=postgresql://u@db2/track")
+    monkeypatch.setenv("DIRECTORY_URL", "mysql://u@db0/directory")
+    databases = read_databases(tmp_path)
+    assert databases["track"]["SHARDS"] == {"eu-1": {"PRIMARY": "eu_1"}, "us-1": {"PRIMARY": "us_1"}}
+    shard = databases["eu_1"]
+    assert (shard["ENGINE"], shard["HOST"], shard["PORT"]) == ("django.db.backends.mysql", "db1", 3307)
+    assert (shard["PASSWORD"], shard["CONN_MAX_AGE"], shard["CONN_HEALTH_CHECKS"]) == ("p,@", 60, True)
+    assert databases["us_1"]["ENGINE"] == "django.db.backends.postgresql"
+    assert databases["directory"]["HOST"] == "db0"
+
+
+@pytest.mark.parametrize("value", ["track-1", "track-1=", "=mysql://h/n", "a=sqlite:///x,a=sqlite:///y"])
+def test_bad_shard_urls_are_named(monkeypatch, value):
+    """The error names the variable and the part."""
+    monkeypatch.setenv("SHARD_URLS", value)
+    with pytest.raises(ImproperlyConfigured, match="SHARD_URLS"):
+        environment.pairs("SHARD_URLS")
+
+
+def test_flags_and_numbers(monkeypatch):
+    """Nonsense is an error, not a no."""
+    monkeypatch.setenv("FLAG", "Yes")
+    assert environment.flag("FLAG", default=False)
+    monkeypatch.setenv("FLAG", "maybe")
+    with pytest.raises(ImproperlyConfigured, match="FLAG"):
+        environment.flag("FLAG", default=False)
+    with pytest.raises(ImproperlyConfigured, match="FLAG"):
+        environment.whole("FLAG", 1)
+
+
+PRINT = """
+import json
+from django.conf import settings as s
+print(json.dumps([s.DEBUG, s.ALLOWED_HOSTS, s.SESSION_COOKIE_SECURE, "LoginRequired" in str(s.MIDDLEWARE)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"DEBUG": "1"}, [True, [], False, False]),
+        (
+            {"SECRET_KEY": "k", "DEBUG": "0", "ALLOWED_HOSTS": "a.example, b.example"},
+            [False, ["a.example", "b.example"], True, True],
+        ),
+        ({"SECRET_KEY": "k", "DEBUG": "0", "HTTPS": "0", "LOGIN_REQUIRED": "0"}, [False, [], False, False]),
+    ],
+)
+def test_production_is_strict_by_default(process, variables, expected):
+    """A secret key makes it production: no debugging, secure cookies, dashboards behind a login."""
+    said = process("manage.py", "shell", "--no-imports", "-v", "0", "-c", PRINT, SHARDS="0", **variables)
+    assert json.loads(said.strip().splitlines()[-1]) == expected

@@ -1,0 +1,1 @@
+"""An app of somebody else's: plain models, sharded by the project."""

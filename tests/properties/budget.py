@@ -1,0 +1,25 @@
+"""How many shards a query may ask: one that names its keys asks the shards of these keys alone."""
+
+from __future__ import annotations
+
+from horizon_shards.declarations import declaration_of
+from tests.properties.judge import Verdict
+from tests.properties.outcome import NAMES
+
+
+def wasted(verdict: Verdict) -> str | None:
+    """Which shards were asked without need; None where the query names no keys, or all is well.
+
+    A wrong answer is not the only failure: a planner that always asks everybody gives right answers.
+    """
+    query = verdict.query
+    if query.keys is None or verdict.result != "same" or "set operation" in query.kinds:
+        return None
+    allowed = max(1, len(query.keys))
+    for sender, plan in verdict.planned:
+        if query.root is not None and sender is not NAMES[query.model]:
+            continue  # the row that the manager belongs to
+        declaration = declaration_of(sender)
+        if declaration is not None and declaration.kind == "sharded" and len(plan.shards) > allowed:
+            return f"asks {', '.join(plan.shards)}, but names {allowed} key(s)"
+    return None

@@ -1,0 +1,249 @@
+"""Mistakes that a sharded database can make, put into the backend on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.db.models import Avg, Count, Min
+from django.db.models.sql.where import AND, WhereNode
+
+from horizon_shards.backends.sharded import (
+    aggregates,
+    compiler,
+    groups,
+    merge,
+    partials,
+    planner,
+    resolve,
+    scatter,
+    writes,
+)
+from horizon_shards.backends.sharded.partials import Partial
+from horizon_shards.topology import Group
+
+Patch = pytest.MonkeyPatch
+Fault = Callable[[Patch], None]
+
+
+def or_as_and(patch: Patch) -> None:
+    """The shards of an OR are those that both sides leave."""
+    patch.setattr(resolve, "_or", lambda children, tables: resolve._and(list(children), tables))
+
+
+def or_sees_its_first_side(patch: Patch) -> None:
+    """The shards of an OR are those of its first side."""
+    patch.setattr(resolve, "_or", lambda children, tables: resolve._node(children[0], tables))
+
+
+def negation_ignored(patch: Patch) -> None:
+    """The shards of NOT x are those of x."""
+    original = resolve._node
+
+    def node(part: Any, tables: Any) -> Any:
+        if isinstance(part, WhereNode) and part.negated:
+            part = WhereNode(part.children, part.connector)
+        return original(part, tables)
+
+    patch.setattr(resolve, "_node", node)
+
+
+def negated_and_flattened(patch: Patch) -> None:
+    """The conditions inside a NOT count as if they stood outside."""
+
+    def flatten(node: WhereNode) -> Iterator[Any]:
+        for child in node.children:
+            if isinstance(child, WhereNode) and child.connector == AND:
+                yield from flatten(child)
+            else:
+                yield child
+
+    patch.setattr(resolve, "_flatten", flatten)
+
+
+def bucket_off_by_one(patch: Patch) -> None:
+    """An id is looked for in the bucket beside its own."""
+    from horizon_shards.fields import ShardedIdField
+
+    original = ShardedIdField.bucket_of
+
+    def bucket_of(self: Any, value: Any) -> int | None:
+        bucket = original(self, value)
+        return None if bucket is None else (bucket + 1) % 64
+
+    patch.setattr(ShardedIdField, "bucket_of", bucket_of)
+
+
+def shard_forgotten(patch: Patch) -> None:
+    """A query for several shards leaves out the last one."""
+    original = Group.ordered
+    patch.setattr(Group, "ordered", lambda self, names: original(self, names)[: max(1, len(set(names)) - 1)])
+    everything = planner._plan_sharded
+
+    def plan(query: Any, group: Any, operation: Any, shards: Any) -> Any:
+        return everything(query, group, operation, frozenset(group.shard_names) if shards is None else shards)
+
+    patch.setattr(planner, "_plan_sharded", plan)
+
+
+def offset_pushed_down(patch: Patch) -> None:
+    """Each shard skips OFFSET rows of its own, and the merge skips none."""
+    patch.setattr(
+        scatter.ScatterSelect, "as_sql", lambda self, *a, **k: super(scatter.ScatterSelect, self).as_sql(*a, **k)
+    )
+    _respecify(patch, lambda spec: replace(spec, low=0, high=None if spec.high is None else spec.high - spec.low))
+
+
+def offset_ignored(patch: Patch) -> None:
+    """The merge begins with the first row."""
+    _respecify(patch, lambda spec: replace(spec, low=0))
+
+
+def limit_ignored(patch: Patch) -> None:
+    """Each shard cuts its rows, the merge does not."""
+    _respecify(patch, lambda spec: replace(spec, high=None))
+
+
+def order_ignored(patch: Patch) -> None:
+    """The shards' rows come one shard after the other."""
+    _respecify(patch, lambda spec: replace(spec, order=()))
+
+
+def last_order_term_ignored(patch: Patch) -> None:
+    """The merge compares by all terms of ORDER BY but the last."""
+    _respecify(patch, lambda spec: replace(spec, order=spec.order[:-1]) if len(spec.order) > 1 else spec)
+
+
+def descending_ignored(patch: Patch) -> None:
+    """The merge takes every term as ascending."""
+    _respecify(patch, lambda spec: replace(spec, order=tuple(replace(term, descending=False) for term in spec.order)))
+
+
+def nulls_at_the_wrong_end(patch: Patch) -> None:
+    """NULLs last where the database has them first."""
+    _respecify(
+        patch,
+        lambda spec: replace(spec, order=tuple(replace(term, nulls_first=not term.nulls_first) for term in spec.order)),
+    )
+
+
+def text_without_case(patch: Patch) -> None:
+    """Text is merged as if upper and lower case were equal, on a database that tells them apart."""
+    lower = lambda value: value.lower() if isinstance(value, str) else value  # noqa: E731
+    _respecify(patch, lambda spec: replace(spec, order=tuple(replace(term, key=lower) for term in spec.order)))
+
+
+def merge_without_heap(patch: Patch) -> None:
+    """The shards take turns instead of being compared."""
+    patch.setattr(
+        merge.heapq, "merge", lambda *streams, key: (row for rows in zip(*streams, strict=False) for row in rows)
+    )
+
+
+def duplicates_kept(patch: Patch) -> None:
+    """DISTINCT holds on each shard only."""
+    _respecify(patch, lambda spec: replace(spec, distinct=None))
+
+
+def distinct_by_first_column(patch: Patch) -> None:
+    """DISTINCT compares the first column alone."""
+    _respecify(patch, lambda spec: replace(spec, distinct=None if spec.distinct is None else spec.distinct[:1]))
+
+
+def slice_ignored_in_count(patch: Patch) -> None:
+    """``count()`` of a slice counts all rows."""
+    original = aggregates.ScatterCount.execute_sql
+
+    def execute_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.query = self.query.clone()
+        self.query.inner_query = self.query.inner_query.clone()
+        self.query.inner_query.clear_limits()
+        return original(self, *args, **kwargs)
+
+    patch.setattr(aggregates.ScatterCount, "execute_sql", execute_sql)
+
+
+def average_of_averages(patch: Patch) -> None:
+    """Avg is the mean of the shards' averages."""
+
+    def combine(rows: list[Any]) -> Any:
+        values = [value for (value,) in rows if value is not None]
+        return sum(values[1:], values[0]) / len(values) if values else None
+
+    patch.setitem(partials.SPLIT, Avg, lambda aggregate, connection: Partial((aggregate,), combine))
+
+
+def count_of_one_shard(patch: Patch) -> None:
+    """Count is the largest of the shards' counts."""
+
+    def combine(rows: list[Any]) -> Any:
+        return max(n for (n,) in rows)
+
+    patch.setitem(partials.SPLIT, Count, lambda aggregate, connection: Partial((aggregate,), combine))
+
+
+def minimum_of_the_first(patch: Patch) -> None:
+    """Min is what the first shard with a value says."""
+
+    def combine(rows: list[Any]) -> Any:
+        return next((value for (value, *_) in rows if value is not None), None)
+
+    patch.setitem(partials.SPLIT, Min, lambda aggregate, connection: Partial((aggregate,), combine))
+
+
+def groups_not_put_together(patch: Patch) -> None:
+    """The partial groups of the shards stand beside each other."""
+    patch.setattr(groups.Layout, "identity", lambda self, row: object())
+
+
+def having_ignored(patch: Patch) -> None:
+    """The condition on whole groups keeps every group."""
+    patch.setattr(groups, "having_test", lambda node, position: lambda row: True)
+
+
+def write_count_of_one_shard(patch: Patch) -> None:
+    """An UPDATE or DELETE reports the rows of one shard."""
+    patch.setattr(writes, "_row_count", _once(writes._row_count))
+
+
+def write_on_the_first_shard(patch: Patch) -> None:
+    """An UPDATE or DELETE for several shards runs on the first alone."""
+    original = compiler.plan_query
+
+    def plan_query(query: Any, group: Any, operation: str) -> Any:
+        plan, tables = original(query, group, operation)
+        if operation in ("update", "delete") and plan.mode == "scatter":
+            plan = replace(plan, mode="single", shards=plan.shards[:1])
+        return plan, tables
+
+    patch.setattr(compiler, "plan_query", plan_query)
+
+
+def everybody_asked(patch: Patch) -> None:
+    """Every query asks all shards: right answers, but no sharding."""
+    patch.setattr(planner, "resolve", lambda where, tables: None)
+    patch.setattr(planner, "plan_by_key", lambda query, group, operation: None)
+
+
+def _respecify(patch: Patch, change: Callable[[Any], Any]) -> None:
+    original = scatter.merge_rows
+
+    def merge_rows(streams: Any, spec: Any, *, max_rows: int) -> Any:
+        return original(streams, change(spec), max_rows=max_rows)
+
+    patch.setattr(scatter, "merge_rows", merge_rows)
+
+
+def _once(count: Callable[[Any], int]) -> Callable[[Any], int]:
+    return lambda result: min(1, count(result))
+
+
+FAULTS: tuple[Fault, ...] = (
+    or_as_and, or_sees_its_first_side, negation_ignored, negated_and_flattened, bucket_off_by_one, shard_forgotten,
+    offset_pushed_down, offset_ignored, limit_ignored, order_ignored, last_order_term_ignored, descending_ignored,
+    nulls_at_the_wrong_end, text_without_case, merge_without_heap, duplicates_kept, distinct_by_first_column,
+    slice_ignored_in_count, average_of_averages, count_of_one_shard, minimum_of_the_first, write_count_of_one_shard,
+    write_on_the_first_shard, everybody_asked, groups_not_put_together, having_ignored,
+)  # fmt: skip

@@ -1,0 +1,210 @@
+"""Hypothesis strategies for what ends a query: rows, one row, a number, aggregates, a write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import connections
+from hypothesis import strategies as st
+
+from tests.properties.conditions import code, conditions
+from tests.properties.pools import POOLS
+from tests.properties.tables import ORACLE
+from tests.properties.tree import Slice, Term, Terminal, Test
+from tests.properties.vocabulary import COLUMNS, WRITABLE, column
+
+if TYPE_CHECKING:
+    from tests.properties.strategies import Draft
+
+
+@st.composite
+def terminals(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    """An end that fits the query so far."""
+    share = draw(st.integers(0, 99))
+    if share < 42:
+        return Terminal("rows", "list({})")
+    for limit, strategy in ENDS:
+        if share < limit:
+            return draw(strategy(draft, cut))
+    raise AssertionError(share)
+
+
+@st.composite
+def numbers(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    name = draw(st.sampled_from(("count", "count", "exists", "len")))
+    if name == "len":
+        return Terminal("value", "len({})", frozenset({"count"}))
+    if draw(st.integers(0, 9)) == 9:
+        return Terminal("value", "run({}.a%s())" % name, frozenset({name, "async"}))
+    return Terminal("value", "{}.%s()" % name, frozenset({name}))
+
+
+@st.composite
+def streams(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    size = draw(st.sampled_from((1, 2, 7, 2000)))
+    return Terminal("rows", "list({}.iterator(chunk_size=%d))" % size, frozenset({"iterator"}))
+
+
+@st.composite
+def ends(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    name = draw(st.sampled_from(("first", "last")))
+    by_pk = (Term("pk", False, False, None, frozenset()),)
+    distinct = any("distinct" in step.kinds for step in draft.tail)
+    if cut is not None or draft.grouped or (distinct and not can_be_distinct(draft, draft.order or by_pk)):
+        return Terminal("rows", "list({})")
+    return Terminal(name, "{}.%s()" % name, frozenset({"first/last"}))
+
+
+def can_be_distinct(draft: Draft, order: tuple[Term, ...]) -> bool:
+    """Django writes DISTINCT with an order by a composite primary key so that only SQLite understands it."""
+    composite = draft.model == "Invoice" and any(term.source == "pk" for term in order)
+    return not composite or connections[ORACLE].vendor == "sqlite"
+
+
+@st.composite
+def extremes(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    name, form = draw(st.sampled_from((("earliest", "first"), ("latest", "last"))))
+    own = [c for c in COLUMNS[draft.model] if c.sortable and not c.many]
+    fields = draw(st.lists(st.sampled_from(own), min_size=1, max_size=2, unique=True))
+    listed = ", ".join(f'"{field.path}"' for field in fields)
+    if cut is not None or draft.shaped:
+        return Terminal("rows", "list({})")
+    order = tuple(Term(field.path, False, False, None, frozenset()) for field in fields)
+    return Terminal(form, "{}.%s(%s)" % (name, listed), frozenset({"earliest/latest"}), order)
+
+
+@st.composite
+def single(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    condition = draw(conditions(draft.model, draft.data, 1))
+    existing = draft.data.ids.get(draft.model)
+    if existing and draw(st.booleans()):
+        condition = Test("pk", code(draw(st.sampled_from(existing))), frozenset({"pk"}))
+    return Terminal("any", "{}.get(%s)" % condition, condition.kinds | {"get"})
+
+
+@st.composite
+def bulk(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    existing = draft.data.ids.get(draft.model) or [1]
+    ids = draw(st.lists(st.sampled_from(existing), max_size=4, unique=True))
+    if draft.shaped or cut is not None:
+        return Terminal("rows", "list({})")
+    listed = code(ids) if draw(st.booleans()) else ""
+    return Terminal("value", "{}.in_bulk(%s)" % listed, frozenset({"in_bulk"}))
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    if draft.grouped or (cut is not None and not _total(draft)):
+        return Terminal("value", "{}.count()", frozenset({"count"}))
+    made = [draw(_aggregate(draft)) for _ in range(draw(st.integers(1, 3)))]
+    kinds = frozenset().union(*(kinds for _, kinds in made)) | {"aggregate"}
+    if cut is not None or any("distinct" in step.kinds for step in draft.tail):
+        kinds |= {"aggregate of a subquery"}
+    # Names that a backend might make up for its own columns.
+    names = draw(st.sampled_from((("a", "b", "c"), ("a", "a_1", "a_2"), ("a_1", "a", "a_0"))))
+    listed = ", ".join(f"{name}={text}" for name, (text, _) in zip(names, made, strict=False))
+    return Terminal("value", "{}.aggregate(%s)" % listed, kinds)
+
+
+def _total(draft: Draft) -> bool:
+    return any(term.source == "pk" for term in draft.order)
+
+
+@st.composite
+def _aggregate(draw: st.DrawFn, draft: Draft) -> tuple[str, frozenset[str]]:
+    name = draw(st.sampled_from(("Count", "Sum", "Avg", "Min", "Max", "Avg", "Count *", "Count distinct", "Variance")))
+    fits = [c for c in COLUMNS[draft.model] if _fits(name, c.kind)] or [column(draft.model, "id")]
+    chosen = draw(st.sampled_from(fits))
+    if name == "Count *":
+        return 'Count("*")', frozenset({"Count"})
+    if not _fits(name, chosen.kind):
+        name = "Count"
+    arguments = [f'"{chosen.path}"']
+    kinds = {name} | ({"aggregate over a relation"} if chosen.related else set())
+    if name == "Count distinct":
+        arguments.append("distinct=True")
+    if draw(st.integers(0, 3)) == 3:
+        condition = draw(conditions(draft.model, draft.data, 1))
+        arguments.append(f"filter={condition}")
+        kinds |= {"aggregate filter"}
+    if name == "Sum" and chosen.kind == "int" and draw(st.booleans()):
+        arguments.append("default=0")
+    return f"{name.split()[0]}({', '.join(arguments)})", frozenset(kinds)
+
+
+def _fits(name: str, kind: str) -> bool:
+    """Whether every engine can do this aggregate on this kind of column."""
+    if name in ("Sum", "Avg"):
+        return kind in ("int", "decimal", "float", "duration")
+    if name == "Variance":
+        return kind in ("int", "float")
+    if name in ("Min", "Max"):
+        return kind not in ("bool", "json", "uuid")
+    return kind != "json"
+
+
+@st.composite
+def updates(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    if draft.grouped or draft.model not in WRITABLE:
+        return Terminal("value", "{}.count()", frozenset({"count"}))
+    name = draw(st.sampled_from(WRITABLE[draft.model]))
+    kind = column(draft.model, name).kind
+    options = [f"{name}={code(value)}" for value in POOLS[kind]]
+    # MariaDB 10.11 computes SET a = a + 1 WHERE id IN (SELECT ... JOIN ...) ORDER BY id wrongly, on one database too.
+    if kind == "int" and connections[ORACLE].vendor != "mysql":
+        options += [f'{name}=F("{name}") + 1', f'{name}=Coalesce(F("{name}"), Value(0)) - 2']
+    if kind == "text" and connections[ORACLE].vendor != "mysql":
+        options += [f'{name}=Upper("{name}")', f'{name}=Concat("{name}", Value("!"))']
+    return Terminal("write", "{}.update(%s)" % draw(st.sampled_from(options)), frozenset({"update", "write"}))
+
+
+def deletes(draft: Draft, cut: Slice | None) -> st.SearchStrategy[Terminal]:
+    if draft.model == "Country" or draft.shaped:
+        return st.just(Terminal("value", "{}.count()", frozenset({"count"})))
+    return st.just(Terminal("write", "{}.delete()", frozenset({"delete", "write"})))
+
+
+@st.composite
+def saves(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    """Write the rows that were read: one by one, in bulk, or by deleting them one by one."""
+    if draft.shaped or draft.model not in WRITABLE:
+        return Terminal("value", "{}.exists()", frozenset({"exists"}))
+    name = draw(st.sampled_from(WRITABLE[draft.model]))
+    value = code(draw(st.sampled_from(POOLS[column(draft.model, name).kind])))
+    how = draw(st.sampled_from(("save_all", "bulk_update_all", "delete_all")))
+    if how == "delete_all" and draft.model != "Country":
+        return Terminal("write", "delete_all({})", frozenset({"write", "delete"}))
+    existing = draft.data.ids.get(draft.model)
+    if how == "save_all" and existing and not draft.order and not draft.tail and draw(st.booleans()):
+        pk = code(draw(st.sampled_from(existing)))
+        # Without conditions: a row that they leave out would be created a second time.
+        draft.steps.clear()
+        return Terminal("write", "upsert({}, %s, %s=%s)" % (pk, name, value), frozenset({"write", "update_or_create"}))
+    how = "save_all" if how == "delete_all" else how
+    return Terminal("write", "%s({}, %s=%s)" % (how, name, value), frozenset({"write", how}))
+
+
+@st.composite
+def unions(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    if draft.order or draft.shaped or cut is not None or (draft.steps[:1] and "annotate" in draft.steps[0].kinds):
+        return Terminal("rows", "list({})")
+    condition = draw(conditions(draft.model, draft.data, 1))
+    method = draw(st.sampled_from(("union", "intersection", "difference")))
+    return Terminal(
+        "any", "list({}.%s(%s.objects.filter(%s)))" % (method, draft.model, condition), frozenset({"set operation"})
+    )
+
+
+ENDS = (
+    (53, numbers),
+    (57, streams),
+    (63, ends),
+    (66, extremes),
+    (70, single),
+    (73, bulk),
+    (87, aggregates),
+    (92, updates),
+    (95, deletes),
+    (98, saves),
+    (100, unions),
+)

@@ -1,0 +1,77 @@
+"""The heart of the suite: random queries on four shards give the answers of one database with all rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.properties.explore import DATASETS, DatasetPlan, explore, explore_small, make_rows_of
+from tests.properties.outcome import PLAIN
+from tests.properties.rows import Dataset, store
+from tests.properties.tables import contents_of_shards
+from tests.properties.tally import Tally
+
+DATABASES = ["default", "directory", "oracle", "track", "track_1", "track_2", "track_3", "track_4"]
+
+
+def stored(dataset: DatasetPlan, seed_number: int, *, one_by_one: bool = False) -> Dataset:
+    """The dataset on both sides, and proof that both hold the same rows, each where it belongs."""
+    data = store(make_rows_of(dataset, seed_number), dataset.name, one_by_one=one_by_one)
+    rows, problems = contents_of_shards()
+    assert problems == []
+    assert rows == PLAIN.read_tables()[0]
+    return data
+
+
+@pytest.mark.django_db(databases=DATABASES)
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_same_answers_in_a_transaction(
+    dataset: DatasetPlan, oracle_seed: int, oracle_queries: int, tally: Tally
+) -> None:
+    """Inside ``atomic()``, where the shards are asked on the connections that hold the transaction."""
+    data = stored(dataset, oracle_seed, one_by_one=dataset.visits < 30)
+    explore(data, tally, examples=oracle_queries * dataset.share // 100, seed_number=oracle_seed)
+
+
+@pytest.mark.django_db(databases=DATABASES, transaction=True)
+def test_same_answers_of_committed_rows(oracle_seed: int, oracle_queries: int, tally: Tally) -> None:
+    """In autocommit, where the shards may be asked at once."""
+    data = stored(DATASETS[0], oracle_seed + 1)
+    explore(data, tally, examples=oracle_queries * 20 // 100, seed_number=oracle_seed + 1)
+
+
+@pytest.mark.django_db(databases=DATABASES)
+def test_same_answers_for_made_rows(oracle_seed: int, oracle_queries: int, tally: Tally) -> None:
+    """Rows and query both come from Hypothesis, so a difference is shown with the fewest rows that have it."""
+    explore_small(tally, examples=oracle_queries // 15, seed_number=oracle_seed)
+
+
+#: Shares of refused queries, 0 to 1. Without optional features (subqueries, GROUP BY without the key, ...) hardly any.
+MOST_REFUSED, MOST_PLAIN_REFUSED = 0.15, 0.02
+
+
+@pytest.mark.django_db(databases=DATABASES)
+def test_refusals_stay_rare(oracle_seed: int, tally: Tally) -> None:
+    """A backend that refuses everything is never wrong: refusals have a budget."""
+    if tally.total < 500:  # this test alone
+        explore(stored(DATASETS[0], oracle_seed), tally, examples=500, seed_number=oracle_seed)
+    assert tally.refused_share < MOST_REFUSED, tally.reasons
+    assert tally.plain_refused_share < MOST_PLAIN_REFUSED, tally.examples
+
+
+@pytest.mark.django_db(databases=DATABASES)
+def test_every_kind_was_compared(oracle_queries: int, tally: Tally) -> None:
+    """What is never compared proves nothing; half of the answers at least hold something."""
+    if tally.total < 2_000:
+        pytest.skip(f"needs a run of 2,000 queries or more, this one has {tally.total}")
+    assert tally.compared.keys() >= KINDS
+    assert tally.with_rows > tally.total * 0.4
+
+
+KINDS = {
+    "Avg", "Count", "F", "Max", "Min", "Sum", "aggregate", "aggregate annotation", "aggregate filter",
+    "aggregate over a relation", "and", "annotate", "composite pk", "count", "delete", "distinct", "earliest/latest",
+    "exclude", "exists", "filter", "first/last", "foreign key", "get", "group", "in", "in_bulk", "isnull", "iterator",
+    "key", "not", "only/defer", "or", "order by expression", "order by related", "order with nulls", "ordered", "pk",
+    "prefetch_related", "range", "related lookup", "related manager", "reverse", "select_related", "sliced",
+    "to-many lookup", "update", "values", "values_list", "write", "xor",
+}  # fmt: skip

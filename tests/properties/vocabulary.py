@@ -1,0 +1,117 @@
+"""What queries can talk about: the columns of each model, also through relations, and their kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One path that a query can name.
+
+    ``kind``: which values it holds; ``key`` is the shard key and ``id:Model`` the primary key of a model.
+    ``many``: a row can have several values, because the path goes through a to-many relation.
+    """
+
+    path: str
+    kind: str
+    null: bool = False
+    many: bool = False
+
+    @property
+    def related(self) -> bool:
+        return "__" in self.path or self.many
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("int", "decimal", "float")
+
+    @property
+    def sortable(self) -> bool:
+        return self.kind != "json"
+
+
+def columns(*described: str) -> tuple[Column, ...]:
+    """Columns from lines like ``"visitor__nick text null"``."""
+    found = []
+    for line in described:
+        path, kind, *flags = line.split()
+        found.append(Column(path, kind, "null" in flags, "many" in flags))
+    return tuple(found)
+
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "Visit": columns(
+        "id id:Visit", "site key", "path text", "ms int null", "price decimal null", "ratio float null", "bot bool",
+        "token uuid", "at datetime null", "took duration null", "extra json", "visitor id:Visitor",
+        "visitor__name text", "visitor__nick text null", "visitor__joined date null", "country__code text null",
+        "country__name text null", "country id:Country null", "tags__name text null many", "tags id:Tag null many",
+        "tagging__tag__name text null many",
+    ),
+    "Visitor": columns(
+        "id id:Visitor", "site key", "name text", "nick text null", "joined date null", "visits id:Visit null many",
+        "visits__ms int null many", "visits__path text null many", "visits__price decimal null many",
+        "visits__bot bool null many", "visits__country__code text null many", "visits__tags__name text null many",
+    ),
+    "Tag": columns(
+        "id id:Tag", "site key", "name text", "visits id:Visit null many", "visits__path text null many",
+        "visits__ms int null many", "visits__visitor__name text null many",
+    ),
+    "Tagging": columns(
+        "id id:Tagging", "site key", "tag__name text", "visit__path text", "visit__ms int null",
+        "visit__visitor__name text", "visit__country__code text null", "visit id:Visit", "tag id:Tag",
+    ),
+    "Country": columns(
+        "id id:Country", "code text", "name text", "visit__ms int null many", "visit__path text null many",
+        "visit__visitor__name text null many",
+    ),
+    "Invoice": columns("site key", "number int", "total decimal"),
+    "Account": columns("id id:Account", "email text", "orders__amount int null many", "orders id:Order null many"),
+    "Order": columns("id id:Order", "account id:Account", "amount int", "account__email text"),
+}  # fmt: skip
+
+#: How often each model is asked.
+WEIGHTS = {"Visit": 9, "Visitor": 4, "Tag": 1, "Tagging": 1, "Country": 1, "Invoice": 2, "Account": 1, "Order": 1}
+
+#: Related managers that a query can start from: the model that has it, and its name.
+MANAGERS = {
+    "Visit": (("Visitor", "visits"), ("Tag", "visits"), ("Country", "visit_set")),
+    "Tag": (("Visit", "tags"),),
+    "Order": (("Account", "orders"),),
+}
+#: Relations to one row, for ``select_related``.
+TO_ONE = {
+    "Visit": ("visitor", "country"),
+    "Tagging": ("visit", "tag", "visit__visitor", "visit__country"),
+    "Order": ("account",),
+}
+#: Relations for ``prefetch_related``; ``site`` leaves the group.
+PREFETCHES = {
+    "Visit": ("tags", "site", "visitor", "country", "visitor__visits", "tagging_set"),
+    "Visitor": ("visits", "site", "visits__tags", "visits__country"),
+    "Tag": ("visits", "site", "visits__visitor"),
+    "Tagging": ("visit", "tag", "site"),
+    "Invoice": ("site",),
+    "Account": ("orders",),
+    "Order": ("account",),
+}
+#: Fields that an update may set, besides the shard key.
+WRITABLE = {
+    "Visit": ("path", "ms", "price", "ratio", "bot", "at", "took", "extra"),
+    "Visitor": ("name", "nick", "joined"),
+    "Tag": ("name",),
+    "Country": ("name",),
+    "Invoice": ("total",),
+    "Account": ("email",),
+    "Order": ("amount",),
+}
+
+
+def column(model: str, path: str) -> Column:
+    """The column of ``model`` with this path."""
+    return next(found for found in COLUMNS[model] if found.path == path)
+
+
+def own_columns(model: str) -> tuple[Column, ...]:
+    """The columns of the model's own table."""
+    return tuple(found for found in COLUMNS[model] if not found.related)

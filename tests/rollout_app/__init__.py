@@ -1,0 +1,1 @@
+"""An app whose migrations are run on shards of their own by tests of ``migrate``."""

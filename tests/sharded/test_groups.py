@@ -1,0 +1,126 @@
+"""GROUP BY over groups that several shards have parts of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.db import connections
+from django.db.models import Avg, Count, F, Max, Min, Q, StdDev, Sum, Variance
+from django.db.models.functions import Length
+
+from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
+from tests.changed_databases import limited
+from tests.shop.models import Site, Visit, Visitor
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+
+def test_groups_are_put_together(visits: list[Visit]) -> None:
+    rows = Visit.objects.values("path").annotate(
+        n=Count("pk"),
+        total=Sum("ms"),
+        mean=Avg("ratio"),
+        price=Sum("price"),
+        low=Min("site"),
+        high=Max("visitor__name"),
+    )
+    found = {row["path"]: row for row in rows.order_by("path")}
+    assert list(found) == ["/0", "/1", "/2", "/3", "/4"]
+    assert found["/3"] | {"low": None, "high": None} == {
+        "path": "/3",
+        "n": 12,
+        "total": 36,
+        "mean": 0.75,
+        "price": Decimal(36),
+        "low": None,
+        "high": None,
+    }
+    assert found["/3"]["low"] == min(visit.site_id for visit in visits)
+    assert found["/3"]["high"] == max(f"visitor {visit.site_id}" for visit in visits)
+
+
+def test_having_ordering_and_slices_on_whole_groups(sites: list[Site], visits: list[Visit]) -> None:
+    Visit.objects.filter(site__in=sites[:6], path="/0").delete()
+    groups = Visit.objects.values("path").annotate(n=Count("pk"), most=Max("ms"))
+    assert list(groups.filter(n__lt=12).values_list("path", "n")) == [("/0", 6)]
+    assert [row["path"] for row in groups.order_by("-n", "-path")[:2]] == ["/4", "/3"]
+    assert [row["path"] for row in groups.order_by("most")[1:3]] == ["/1", "/2"]
+    assert [row["path"] for row in groups.filter(Q(n=6) | ~Q(most__in=[1, 2, 3])).order_by("path")] == ["/0", "/4"]
+    assert [row["path"] for row in groups.filter(n__range=(7, 20), most__isnull=False).order_by("path")][:1] == ["/1"]
+    assert groups.count() == 5
+    assert groups.filter(n__gt=6).count() == 4
+    assert groups.filter(n__gt=6).exists()
+    assert not groups.filter(n__gt=60).exists()
+    assert groups.order_by("path").first() == {"path": "/0", "n": 6, "most": 0}
+    assert groups.distinct().count() == 5
+
+
+def test_groups_of_null_and_of_expressions(sites: list[Site]) -> None:
+    for number, site in enumerate(sites):
+        Visitor.objects.create(site=site, name="x" * (number % 3), nick=None if number % 2 else "n")
+    by_nick = Visitor.objects.values_list("nick").annotate(n=Count("*")).order_by(F("nick").asc(nulls_last=True))
+    assert list(by_nick) == [("n", 6), (None, 6)]
+    by_length = Visitor.objects.annotate(size=Length("name")).values("size").annotate(n=Count("pk")).order_by("size")
+    assert list(by_length) == [{"size": size, "n": 4} for size in (0, 1, 2)]
+
+
+def test_an_ordering_that_is_not_selected_makes_more_groups(visits: list[Visit]) -> None:
+    rows = Visit.objects.values("bot").annotate(n=Count("pk")).order_by("ms")
+    assert list(rows) == [{"bot": False, "n": 12}] * 5
+    with pytest.raises(QueryNotSupported, match="every value"):
+        list(rows.distinct())
+
+
+def test_spread_over_shards(sites: list[Site]) -> None:
+    visitors = [Visitor.objects.create(site=site, name="x") for site in sites]
+    values = [3, 7, 7, 19, 1, 4, 1_000_003, 8, 0, -5, 11, 2]
+    Visit.objects.bulk_create(
+        Visit(site=visitor.site, visitor=visitor, path="/", ms=value, ratio=value)
+        for visitor, value in zip(visitors, values, strict=True)
+    )
+    mean = sum(values) / 12
+    variance = sum((value - mean) ** 2 for value in values) / 12
+    found = Visit.objects.aggregate(
+        a=Variance("ms"), b=Variance("ratio", sample=True), c=StdDev("ms"), d=StdDev("ratio", sample=True),
+        e=Variance("ms", filter=Q(ms=3), sample=True), f=StdDev("ms", filter=Q(ms=99)),
+    )  # fmt: skip
+    assert found["a"] == pytest.approx(variance)
+    assert found["b"] == pytest.approx(variance * 12 / 11)
+    assert found["c"] == pytest.approx(variance**0.5)
+    assert found["d"] == pytest.approx((variance * 12 / 11) ** 0.5)
+    assert (found["e"], found["f"]) == (None, None)
+    (row,) = Visit.objects.values("path").annotate(spread=Variance("ms"))
+    assert row["spread"] == pytest.approx(variance)
+
+
+def test_what_is_refused_says_so(visits: list[Visit]) -> None:
+    with pytest.raises(QueryNotSupported, match="aggregate"):
+        list(Visit.objects.values("path").annotate(n=Count("ms", distinct=True)))
+    with pytest.raises(QueryNotSupported, match="on groups"):
+        list(Visit.objects.values("bot").annotate(n=Max("path")).filter(n__startswith="/"))
+    with pytest.raises(QueryNotSupported):
+        Visit.objects.values("path").annotate(n=Count("pk")).aggregate(Max("n"))
+
+
+def test_too_many_groups(visits: list[Visit]) -> None:
+    with limited("track", max_rows=4), pytest.raises(RowLimitExceeded, match=r"groups|rows"):
+        list(Visit.objects.values("path").annotate(n=Count("pk")))
+
+
+def test_groups_are_explained(visits: list[Visit]) -> None:
+    text = Visit.objects.values("path").annotate(n=Count("pk")).explain()
+    assert text.startswith("scatter select on track")
+    assert connections["track"].vendor
+
+
+def test_groups_of_text_are_in_the_order_of_the_database(sites: list[Site]) -> None:
+    names = ["b", "B", "None", "aB", "Ab", "z", "ä", "", "a", "A ", "c", "Z"]
+    for number, name in enumerate(names):
+        Visitor.objects.create(site=sites[number], name=name)
+        Visitor.objects.create(site=sites[0], name=name, nick="one shard")
+    groups = Visitor.objects.values("name").annotate(n=Count("pk"))
+    for order in ("name", "-name"):
+        several = [row["name"].lower().strip() for row in groups.filter(nick=None).order_by(order)]
+        one = [row["name"].lower().strip() for row in groups.filter(site=sites[0], nick="one shard").order_by(order)]
+        assert several == one

@@ -1,0 +1,102 @@
+"""What an INSERT puts on every shard of a reference model, and what it refuses for a sharded one."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.db import connections
+from django.db.models import CharField, Max, Subquery, Value
+from django.db.models.functions import Cast, Now, Upper
+from django.db.transaction import atomic
+from django.test.utils import CaptureQueriesContext
+
+from horizon_shards.context import using_shard
+from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.topology import get_group
+from tests.shop.models import Country, Site, Visit, Visitor
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+
+def countries_on_each_shard() -> list[set[tuple[int, str, str]]]:
+    found = []
+    for shard in get_group("track").shard_names:
+        with using_shard(shard):
+            found.append(set(Country.objects.values_list("pk", "code", "name")))
+    return found
+
+
+def assert_copied(count: int) -> None:
+    first, *others = countries_on_each_shard()
+    assert len(first) == count
+    assert all(other == first for other in others)
+
+
+def test_a_row_that_one_shard_ignores_is_ignored_on_all() -> None:
+    Country.objects.create(code="de", name="Germany")
+    wanted = [Country(code="fr", name="France"), Country(code="de", name="Twice"), Country(code="it", name="Italy")]
+    Country.objects.bulk_create(wanted, ignore_conflicts=True)
+    assert_copied(3)
+    assert Country.objects.get(code="de").name == "Germany"
+    Country.objects.bulk_create([Country(code="de", name="Twice")], ignore_conflicts=True)
+    assert_copied(3)
+
+
+def test_rows_in_bulk_get_their_keys_on_every_shard_the_same() -> None:
+    made = Country.objects.bulk_create([Country(code=f"{n:02}", name=str(n)) for n in range(30)])
+    assert_copied(30)
+    if connections["track"].features.can_return_rows_from_bulk_insert:
+        assert {country.pk for country in made} == set(Country.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.sqlite_only
+def test_rows_in_bulk_are_one_statement_a_shard() -> None:
+    with CaptureQueriesContext(connections["track"]) as queries:
+        Country.objects.bulk_create([Country(code=f"{n:02}", name=str(n)) for n in range(30)])
+    shards = [query["shard"] for query in queries if query["sql"].startswith("INSERT")]
+    assert sorted(shards) == sorted(get_group("track").shard_names)
+
+
+def test_copies_are_made_of_models_that_are_not_installed() -> None:
+    """Migrations write rows of historical models; ``copy.copy()`` would look the model up among the installed ones."""
+    apps.set_available_apps(["django.contrib.contenttypes"])
+    try:
+        Country.objects.create(code="de", name="Germany")
+    finally:
+        apps.unset_available_apps()
+    assert_copied(1)
+
+
+def test_an_expression_has_one_value_on_all_shards_or_is_refused() -> None:
+    Country.objects.create(code="de", name=Upper(Value("Germany")))
+    assert_copied(1)
+    late = Country(code="fr", name=Cast(Now(), CharField()))
+    if connections["track"].features.can_return_columns_from_insert:
+        Country.objects.bulk_create([late, Country(code="it", name="Italy")])
+        assert_copied(3)
+        return
+    with pytest.raises(QueryNotSupported, match="every shard another value"), atomic(using="track"):
+        late.save()
+    assert_copied(1)
+
+
+def test_a_value_that_other_shards_would_know_is_refused(sites: list[Site], visits: list[Visit]) -> None:
+    highest = Visit.objects.values("bot").annotate(highest=Max("ms")).values("highest")[:1]
+    with pytest.raises(QueryNotSupported, match="Fetch the value first"), atomic(using="track"):
+        Visit.objects.create(site=sites[0], visitor=visits[0].visitor, path="/x", ms=Subquery(highest))
+    named = Country.objects.filter(code="de").values("name")[:1]
+    made = Visitor.objects.create(site=sites[0], name=Subquery(named))
+    made.refresh_from_db()
+    assert made.name == "Germany"
+
+
+@pytest.mark.sqlite_only
+def test_an_upsert_by_what_is_unique_on_one_shard_only_is_refused(sites: list[Site]) -> None:
+    visitors = [Visitor(site=site, name="x") for site in sites]
+    with pytest.raises(QueryNotSupported, match="are unique over shards"), atomic(using="track"):
+        Visitor.objects.bulk_create(visitors, update_conflicts=True, update_fields=["name"], unique_fields=["name"])
+    Visitor.objects.bulk_create(visitors)
+    again = [Visitor(pk=visitor.pk, site=visitor.site, name="y") for visitor in visitors]
+    Visitor.objects.bulk_create(again, update_conflicts=True, update_fields=["name"], unique_fields=["pk"])
+    assert set(Visitor.objects.values_list("name", flat=True)) == {"y"}
+    assert Visitor.objects.count() == len(sites)

@@ -1,0 +1,269 @@
+"""Queries that have no right answer over shards are refused: what, why, what to write instead.
+
+Each refusal has its twin on one shard, which is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+from django.db.models import Count, Exists, F, FloatField, OuterRef, Subquery, Sum, Value, Window
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now, Rank, RowNumber
+from django.db.transaction import atomic
+
+from horizon_shards import forbid_scatter
+from horizon_shards.exceptions import HorizonShardsError, QueryNotSupported, ScatterForbidden
+from tests.shop.models import Country, Customer, Order, Site, Tag, Visit, Visitor
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+
+def visits_of(site: Any) -> Any:
+    """All visits, or those of a site."""
+    return Visit.objects.all() if site is None else Visit.objects.filter(site=site)
+
+
+def tags_of(site: Any) -> Any:
+    """All tags, or those of a site."""
+    return Tag.objects.all() if site is None else Tag.objects.filter(site=site)
+
+
+#: Reason, words of the message (thing, then cure), and the query over all shards (None) or on one site's shard.
+REFUSED: dict[str, tuple[str, tuple[str, ...], Callable[[Any], Any]]] = {
+    "subquery over other keys": (
+        "subquery",
+        ("shop.Tag", "pk__in=list("),
+        lambda site: list(visits_of(site).filter(path__in=tags_of(site).values("name"))),
+    ),
+    "exists that is not tied to the row": (
+        "subquery",
+        ("shop.Tag", "relate the inner query"),
+        lambda site: list(visits_of(site).filter(Exists(tags_of(site).filter(name=OuterRef("path"))))),
+    ),
+    "subquery as a column": (
+        "subquery",
+        ("shop.Tag", "pass them as a list"),
+        lambda site: list(visits_of(site).annotate(tag=Subquery(tags_of(site).values("name")[:1]))),
+    ),
+    "aggregate over groups without the key": (
+        "group-by",
+        ("shop.Visit", "shard key", "site", "values()"),
+        lambda site: visits_of(site).values("path").annotate(n=Count("pk")).aggregate(Sum("n")),
+    ),
+    "distinct aggregate of groups": (
+        "aggregate",
+        ("Count(", "distinct"),
+        lambda site: list(visits_of(site).values("path").annotate(n=Count("ms", distinct=True))),
+    ),
+    "condition of groups that compares two aggregates": (
+        "having",
+        ("groups", "in Python"),
+        lambda site: list(visits_of(site).values("path").annotate(n=Count("pk"), m=Sum("ms")).filter(n__gt=F("m"))),
+    ),
+    "window over several shards": (
+        "window",
+        ("partition_by", "site"),
+        lambda site: list(visits_of(site).annotate(place=Window(Rank(), order_by="ms"))),
+    ),
+    "window in parts without the key": (
+        "window",
+        ("partition_by", "filter by the key"),
+        lambda site: list(visits_of(site).annotate(n=Window(RowNumber(), partition_by="path", order_by="ms"))),
+    ),
+    "union": (
+        "combinator",
+        ("union()", "Q(...) | Q(...)"),
+        lambda site: list(
+            visits_of(site).filter(ms=1).values("path").union(visits_of(site).filter(ms=2).values("path"))
+        ),
+    ),
+    "intersection": (
+        "combinator",
+        ("intersection()", "in Python"),
+        lambda site: list(visits_of(site).values("path").intersection(visits_of(site).filter(ms=2).values("path"))),
+    ),
+    "distinct aggregate": (
+        "aggregate",
+        ("'paths'", "distinct"),
+        lambda site: visits_of(site).aggregate(paths=Count("path", distinct=True)),
+    ),
+    "aggregate inside an expression": (
+        "aggregate",
+        ("'twice'", "in Python"),
+        lambda site: visits_of(site).aggregate(twice=Sum("ms") * 2),
+    ),
+    "aggregate over a slice": (
+        "aggregate-over-rows",
+        ("shop.Visit", "list(queryset)"),
+        lambda site: visits_of(site).order_by("ms")[:5].aggregate(Sum("ms")),
+    ),
+    "aggregate over distinct rows": (
+        "aggregate-over-rows",
+        ("shop.Visit", "in Python"),
+        lambda site: visits_of(site).values("ms").distinct().aggregate(Sum("ms")),
+    ),
+    "raw SQL in a condition": (
+        "raw-sql",
+        ("extra()", "using_shard("),
+        lambda site: (
+            list(visits_of(site).extra(where=["ms > 1"])) if site is None else list(visits_of(site).filter(ms__gt=1))
+        ),
+    ),
+    "raw SQL as a column": (
+        "raw-sql",
+        ("RawSQL", "expressions"),
+        lambda site: list(visits_of(site).annotate(x=RawSQL("1", ()) if site is None else Value(1))),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_over_shards_and_answered_on_one(name: str, sites: list[Site], visits: list[Visit]) -> None:
+    reason, words, ask = REFUSED[name]
+    with pytest.raises(QueryNotSupported) as caught:
+        ask(None)
+    assert caught.value.reason == reason
+    assert [word for word in words if word not in str(caught.value)] == []
+    ask(sites[0])
+
+
+def test_the_answers_on_one_shard_are_right(sites: list[Site], visits: list[Visit]) -> None:
+    site = sites[0]
+    Tag.objects.create(site=site, name="/2")
+    assert REFUSED["subquery over other keys"][2](site) == [visits[2]]
+    assert REFUSED["exists that is not tied to the row"][2](site) == [visits[2]]
+    assert {visit.tag for visit in REFUSED["subquery as a column"][2](site)} == {"/2"}
+    assert REFUSED["aggregate over groups without the key"][2](site) == {"n__sum": 5}
+    assert [row["n"] for row in REFUSED["distinct aggregate of groups"][2](site)] == [1] * 5
+    assert [row["path"] for row in REFUSED["condition of groups that compares two aggregates"][2](site)] == ["/0"]
+    assert sorted(visit.place for visit in REFUSED["window over several shards"][2](site)) == [1, 2, 3, 4, 5]
+    assert {row["path"] for row in REFUSED["union"][2](site)} == {"/1", "/2"}
+    assert REFUSED["aggregate inside an expression"][2](site) == {"twice": 20}
+    assert REFUSED["aggregate over a slice"][2](site) == {"ms__sum": 10}
+    assert REFUSED["distinct aggregate"][2](site) == {"paths": 5}
+
+
+def test_a_refused_query_is_refused_before_it_runs(visits: list[Visit]) -> None:
+    asked: list[str] = []
+
+    def note(execute: Any, sql: str, *args: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *args)
+
+    with connections["track"].execute_wrapper(note):
+        for _, _, ask in REFUSED.values():
+            with pytest.raises(QueryNotSupported):
+                ask(None)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "relation"),
+    [
+        (lambda: list(Visit.objects.filter(site__name="x")), "site"),
+        (lambda: list(Visit.objects.exclude(editor__username="x")), "editor"),
+        (lambda: list(Visit.objects.order_by("site__name")), "site"),
+        (lambda: list(Visit.objects.filter(site=7).values("site__name")), "site"),
+        (lambda: list(Visit.objects.filter(site=7).annotate(n=F("site__name"))), "site"),
+        (lambda: Visit.objects.filter(site=7, site__name="x").update(ms=1), "site"),
+    ],
+)
+def test_a_join_that_leaves_the_group(visits: list[Visit], ask: Callable[[], Any], relation: str) -> None:
+    with pytest.raises(QueryNotSupported, match=rf"shop\.Visit joins .* not in 'track'.*{relation}__in=") as caught:
+        ask()
+    assert caught.value.reason == "join-leaves-group"
+    assert "prefetch_related(" in str(caught.value)
+
+
+def test_the_cures_of_a_join_that_leaves_the_group(sites: list[Site], visits: list[Visit]) -> None:
+    named = list(Site.objects.filter(name="site 3").values_list("pk", flat=True))
+    assert Visit.objects.filter(site__in=named).count() == 5
+    fetched = Visit.objects.filter(site=sites[0]).prefetch_related("site")
+    assert {visit.site for visit in fetched} == {sites[0]}
+
+
+def test_a_join_that_nothing_keeps_on_one_shard(visits: list[Visit]) -> None:
+    with pytest.raises(QueryNotSupported, match=r"shop\.Country is copied.*the sharded shop\.Visit") as caught:
+        list(Country.objects.annotate(n=Count("visit")))
+    assert caught.value.reason == "outer-join-from-reference"
+    assert "Query shop.Visit instead" in str(caught.value)
+    # An inner join finds each sharded row on its own shard.
+    assert Country.objects.filter(visit__ms=1).distinct().get().code == "de"
+
+
+def test_models_that_live_elsewhere_are_not_asked_here(visits: list[Visit]) -> None:
+    for model in (Site, User, Customer):
+        with pytest.raises(QueryNotSupported, match=rf"{model._meta.label} does not live in 'track'") as caught:
+            list(model.objects.using("track"))
+        assert caught.value.reason == "foreign-model"
+        assert "class Sharding" in str(caught.value)
+    with pytest.raises(QueryNotSupported, match=r"shop.Site does not live in 'track'"), atomic(using="track"):
+        Site.objects.using("track").create(name="x")
+
+
+def test_distinct_on_fields(visits: list[Visit]) -> None:
+    if not connections["track"].features.can_distinct_on_fields:
+        pytest.skip("the engine has no DISTINCT ON")
+    with pytest.raises(QueryNotSupported, match="distinct") as caught:
+        list(Visit.objects.order_by("path").distinct("path"))
+    assert caught.value.reason == "distinct-on"
+    assert len(Visit.objects.filter(site=visits[0].site_id).order_by("path").distinct("path")) == 5
+
+
+def test_the_key_and_the_id_are_not_updated(sites: list[Site], visits: list[Visit]) -> None:
+    own = Visit.objects.filter(site=sites[0])
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"site": sites[1]}, "move_row"),
+        ({"site": F("ms")}, "move_row"),
+        ({"id": 7}, "cannot be updated"),
+    ]
+    for change, cure in changes:
+        with pytest.raises(QueryNotSupported, match=cure) as caught, atomic(using="track"):
+            own.update(**change)
+        assert caught.value.reason == "shard-key-update"
+        assert f"shop.Visit.{next(iter(change))}" in str(caught.value)
+    assert own.update(site=sites[0].pk, ms=F("ms") + 1) == 5
+    assert own.update(site=sites[0]) == 5
+
+
+def test_a_reference_model_takes_no_value_that_each_shard_makes_anew(visits: list[Visit]) -> None:
+    with pytest.raises(QueryNotSupported, match=r"Now\(\).*name.*timezone\.now\(\)") as caught, atomic(using="track"):
+        Country.objects.update(name=Now())
+    assert caught.value.reason == "volatile"
+
+
+def test_a_reference_model_is_not_chosen_by_sharded_rows_of_one_shard(visits: list[Visit]) -> None:
+    fast = Visit.objects.filter(ms=1).values("country")
+    with pytest.raises(QueryNotSupported, match=r"subquery on shop\.Visit .*pk__in=list\(") as caught:
+        list(Country.objects.filter(pk__in=fast))
+    assert caught.value.reason == "subquery"
+    assert Country.objects.get(pk__in=list(fast.values_list("country", flat=True).distinct())).code == "de"
+
+
+def test_a_scatter_that_is_forbidden(sites: list[Site], visits: list[Visit]) -> None:
+    with forbid_scatter(), pytest.raises(ScatterForbidden) as caught:
+        list(Visitor.objects.all())
+    assert caught.value.reason == "scatter-forbidden"
+    with forbid_scatter():
+        assert len(Visitor.objects.filter(site=sites[0])) == 1
+
+
+def test_refusals_are_djangos_own_kind_of_error() -> None:
+    from django.db import NotSupportedError
+
+    assert issubclass(QueryNotSupported, NotSupportedError)
+    assert issubclass(QueryNotSupported, HorizonShardsError)
+
+
+def test_ratio_of_floats_and_orders_stay_answered(visits: list[Visit]) -> None:
+    """Near to what is refused, and yet answered."""
+    assert Visit.objects.aggregate(total=Sum("ratio", output_field=FloatField()))["total"] == 30.0
+    assert len(Visit.objects.annotate(n=Window(RowNumber(), partition_by="site", order_by="ms")).filter(ms=4)) == 12
+    assert Visit.objects.filter(visitor__in=Visitor.objects.filter(name__startswith="visitor")).count() == 60
+    assert len(Visit.objects.values("site", "path").annotate(n=Count("pk"))) == 60
+    assert Order.objects.filter(account__email="x").count() == 0

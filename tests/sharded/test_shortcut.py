@@ -1,0 +1,105 @@
+"""The short way of the commonest query gives what the long way gives, outside of a transaction and inside."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connections
+from django.db.models import Model, Q, Value
+from django.db.transaction import atomic
+
+from horizon_shards.backends.sharded import planner
+from horizon_shards.backends.sharded.compiler import BareRead
+from horizon_shards.testing import assert_single_shard
+from horizon_shards.topology import get_group
+from tests.changed_databases import limited
+from tests.sharded.rows import make_sites
+from tests.shop.models import Tag
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"], transaction=True)
+
+
+@pytest.fixture
+def tags(db: None) -> list[Tag]:
+    """Three tags of each of six sites."""
+    return Tag.objects.bulk_create(Tag(site=site, name=f"t{n}") for site in make_sites(6) for n in range(3))
+
+
+def queries(site: int) -> list[object]:
+    """Querysets that name the key beside other things."""
+    own = Tag.objects.filter(site=site)
+    return [
+        own,
+        own[:1],
+        own.order_by("-name"),
+        own.order_by("visits__path"),
+        own.filter(name="t1"),
+        own.exclude(name="t1"),
+        own.filter(Q(name="t1") | Q(name="t2")),
+        own.values_list("name"),
+        own.only("name"),
+        own.none(),
+        own.filter(pk__in=[]),
+        own.filter(site=site + 1),
+        Tag.objects.filter(site=str(site)),
+        Tag.objects.filter(site__exact=Value(site)),
+    ]
+
+
+def test_the_short_way_is_the_long_way(tags: list[Tag], monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tags[0].site_id
+    short = [list(queryset) for queryset in queries(site)]  # type: ignore[call-overload]
+    with monkeypatch.context() as patch:
+        patch.setattr(planner, "plan_by_key", lambda *args: None)
+        assert [list(queryset) for queryset in queries(site)] == short  # type: ignore[call-overload]
+    with atomic(using="track"):
+        assert [list(queryset) for queryset in queries(site)] == short  # type: ignore[call-overload]
+    assert len(short[0]) == 3
+
+
+def test_the_shortest_compiler_is_for_reads_outside_of_a_transaction(tags: list[Tag]) -> None:
+    def is_bare(queryset: object) -> bool:
+        return isinstance(queryset.query.get_compiler("track"), BareRead)  # type: ignore[attr-defined]
+
+    own = Tag.objects.filter(site=tags[0].site_id)
+    assert is_bare(own)
+    assert is_bare(own[:1])
+    for longer in (own.order_by("name"), own.select_related("site"), Tag.objects.filter(pk=tags[0].pk)):
+        assert not is_bare(longer)
+    with atomic(using="track"):
+        assert not is_bare(own)
+        own.update(name="changed")
+        assert {tag.name for tag in own} == {"changed"}
+        assert connections["track"].transaction.participants
+
+
+def test_a_read_in_a_transaction_is_in_its_snapshot(tags: list[Tag]) -> None:
+    own = Tag.objects.filter(site=tags[0].site_id)
+    with pytest.raises(KeyError), atomic(using="track"):
+        own.delete()
+        assert list(own.all()) == []
+        raise KeyError
+    assert len(own.all()) == 3
+
+
+def test_values_alone_need_no_table(tags: list[Tag]) -> None:
+    """Constraints check instances by a query without a model."""
+    assert Q(name="x").check({"name": Value("x")}, using="track")
+    assert not Q(name="x").check({"name": Value("y")}, using="track")
+
+
+def test_equal_keys_of_other_types_are_other_keys(tags: list[Tag]) -> None:
+    one: Model = Tag.objects.create(site_id=1, name="one")
+    for same in (1, "1", 1.0, True):
+        assert one in Tag.objects.filter(site=same)
+
+
+def test_a_plan_is_forgotten_with_the_answer_it_rests_on(tags: list[Tag]) -> None:
+    site = tags[0].site_id
+    own = Tag.objects.filter(site=site)
+    with assert_single_shard() as first:
+        list(own.all())
+    get_group("track").mapping.clear_cache()
+    with assert_single_shard(first[0].shards[0]):
+        list(own.all())
+    with limited("track", max_rows=1):
+        assert len(own.all()) == 3

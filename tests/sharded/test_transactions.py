@@ -1,0 +1,280 @@
+"""Transactions of the logical database: begun where it is touched, savepoints, commits that fail half way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db.transaction import TransactionManagementError
+
+from horizon_shards import allow_cross_shard, allow_scatter
+from horizon_shards.exceptions import CrossShardTransaction, PartialCommit
+from horizon_shards.signals import autocommit_in_foreign_atomic, cross_shard_transaction
+from horizon_shards.topology import get_group
+from tests.sharded.rows import make_sites
+from tests.shop.models import Customer, Site, Tag
+
+pytestmark = pytest.mark.django_db(databases=["default", "track", "crm", "track_1"], transaction=True)
+
+
+@pytest.fixture
+def told() -> Iterator[list[dict[str, Any]]]:
+    """What ``cross_shard_transaction`` says."""
+    heard: list[dict[str, Any]] = []
+
+    def listen(**kwargs: Any) -> None:
+        heard.append({name: kwargs[name] for name in ("shards", "outcome")})
+
+    cross_shard_transaction.connect(listen)
+    yield heard
+    cross_shard_transaction.disconnect(listen)
+
+
+@pytest.fixture
+def all_sites(db: None) -> list[Site]:
+    """One site a shard at least."""
+    return make_sites(24)
+
+
+def sites_of_two_shards(sites: list[Site]) -> tuple[Site, Site]:
+    mapping = get_group("track").mapping
+    for site in sites:
+        mapping.place(site.pk)
+    first = sites[0]
+    return first, next(site for site in sites if mapping.resolve(site.pk) != mapping.resolve(first.pk))
+
+
+def test_everything_is_rolled_back_on_all_shards(all_sites: list[Site], told: list[Any]) -> None:
+    with pytest.raises(KeyError), transaction.atomic(using="track"):
+        for site in all_sites:
+            Tag.objects.create(site=site, name="x")
+        assert Tag.objects.count() == 24
+        raise KeyError
+    assert Tag.objects.count() == 0
+    assert told[-1]["outcome"] == "rolled_back"
+    assert connections["track"].get_autocommit()
+    assert not connections["track_1"].in_atomic_block
+
+
+def test_everything_is_committed_on_all_shards(all_sites: list[Site], told: list[Any]) -> None:
+    with transaction.atomic(using="track"):
+        for site in all_sites:
+            Tag.objects.create(site=site, name="x")
+    assert Tag.objects.count() == 24
+    assert told == [{"shards": told[0]["shards"], "outcome": "committed"}]
+    assert not connections["track_1"].in_atomic_block
+
+
+def test_a_savepoint_covers_shards_that_are_touched_later(all_sites: list[Site]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    with transaction.atomic(using="track"):
+        Tag.objects.create(site=first, name="kept")
+        with pytest.raises(KeyError), transaction.atomic(using="track"):
+            Tag.objects.create(site=first, name="lost")
+            Tag.objects.create(site=second, name="lost")
+            with transaction.atomic(using="track"):
+                Tag.objects.create(site=second, name="lost")
+            raise KeyError
+        Tag.objects.create(site=second, name="kept")
+    assert sorted(Tag.objects.values_list("name", flat=True)) == ["kept", "kept"]
+
+
+def test_explicit_savepoints(all_sites: list[Site]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    with transaction.atomic(using="track"):
+        Tag.objects.create(site=first, name="a")
+        sid = connections["track"].savepoint()
+        Tag.objects.create(site=second, name="b")
+        transaction.savepoint_rollback(sid, using="track")
+        assert Tag.objects.count() == 1
+        sid = connections["track"].savepoint()
+        Tag.objects.create(site=second, name="c")
+        transaction.savepoint_commit(sid, using="track")
+    assert sorted(Tag.objects.values_list("name", flat=True)) == ["a", "c"]
+
+
+def test_on_commit_runs_after_the_last_shard(all_sites: list[Site]) -> None:
+    seen: list[int] = []
+    with transaction.atomic(using="track"):
+        for site in all_sites:
+            Tag.objects.create(site=site, name="x")
+        transaction.on_commit(lambda: seen.append(Tag.objects.count()), using="track")
+        assert seen == []
+    assert seen == [24]
+    with pytest.raises(KeyError), transaction.atomic(using="track"):
+        transaction.on_commit(lambda: seen.append(-1), using="track")
+        raise KeyError
+    assert seen == [24]
+
+
+def test_durable_and_broken_blocks(all_sites: list[Site]) -> None:
+    with transaction.atomic(using="track"), pytest.raises(RuntimeError, match="durable"):
+        transaction.atomic(using="track", durable=True).__enter__()
+    with pytest.raises(TransactionManagementError), transaction.atomic(using="track"):
+        with pytest.raises(KeyError), transaction.atomic(using="track", savepoint=False):
+            raise KeyError
+        Tag.objects.count()
+    transaction.atomic(using="track")
+    assert Tag.objects.count() == 0
+
+
+def test_manual_transactions(all_sites: list[Site]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    transaction.set_autocommit(False, using="track")
+    try:
+        Tag.objects.create(site=first, name="x")
+        transaction.rollback(using="track")
+        Tag.objects.create(site=second, name="y")
+        transaction.commit(using="track")
+    finally:
+        transaction.set_autocommit(True, using="track")
+    assert [tag.name for tag in Tag.objects.all()] == ["y"]
+
+
+def test_a_shard_that_is_already_in_a_transaction_is_joined(all_sites: list[Site]) -> None:
+    with pytest.raises(KeyError), transaction.atomic(using="track_1"):
+        with transaction.atomic(using="track"):
+            for site in all_sites:
+                Tag.objects.create(site=site, name="x")
+        held = Tag.objects.using("track_1").count()
+        assert Tag.objects.count() == 24
+        raise KeyError
+    assert Tag.objects.count() == 24 - held
+    with transaction.atomic(using="track_1"):
+        with pytest.raises(KeyError), transaction.atomic(using="track"):
+            for site in all_sites:
+                Tag.objects.create(site=site, name="y")
+            raise KeyError
+        assert not connections["track_1"].needs_rollback
+    assert Tag.objects.filter(name="y").count() == 0
+
+
+def test_single_refuses_the_second_shard(db: None) -> None:
+    mapping = get_group("crm").mapping
+    tenants = [f"tenant {n}" for n in range(40)]
+    first = tenants[0]
+    second = next(tenant for tenant in tenants if mapping.place(tenant) != mapping.place(first))
+    with pytest.raises(CrossShardTransaction, match="allow_cross_shard"), transaction.atomic(using="crm"):
+        Customer.objects.create(tenant=first, name="x")
+        Customer.objects.create(tenant=second, name="x")
+    both = [Customer(tenant=first, name="x"), Customer(tenant=second, name="x")]
+    with pytest.raises(CrossShardTransaction):
+        Customer.objects.bulk_create(both)
+    with allow_cross_shard(), allow_scatter():
+        assert Customer.objects.count() == 0
+        Customer.objects.bulk_create(both)
+        assert Customer.objects.count() == 2
+
+
+class FailingCommit:
+    """A driver's connection whose COMMIT raises."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def commit(self) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+@pytest.mark.sqlite_only
+def test_a_commit_that_fails_half_way_names_the_shards(all_sites: list[Site], told: list[Any]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    group = get_group("track")
+    names = [group.mapping.resolve(site.pk) for site in (first, second)]
+    connection = connections["track"].shard_connection(group.mapping.resolve(second.pk))
+    connection.ensure_connection()
+    real = connection.connection
+    with pytest.raises(PartialCommit, match="outcome is unknown") as caught, transaction.atomic(using="track"):
+        Tag.objects.create(site=first, name="x")
+        Tag.objects.create(site=second, name="x")
+        connection.connection = FailingCommit(real)
+    connection.connection = real
+    assert caught.value.committed == (names[0],)
+    assert caught.value.unknown == (names[1],)
+    assert told == [{"shards": tuple(names), "outcome": "partial"}]
+    assert Tag.objects.count() == 1
+    assert not connections["track"].in_atomic_block
+
+
+@pytest.mark.sqlite_only
+def test_a_first_commit_that_fails_rolls_all_back(all_sites: list[Site]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    group = get_group("track")
+    connection = connections["track"].shard_connection(group.mapping.resolve(first.pk))
+    connection.ensure_connection()
+    real = connection.connection
+    with pytest.raises(OperationalError, match="disk I/O"), transaction.atomic(using="track"):
+        Tag.objects.create(site=first, name="x")
+        Tag.objects.create(site=second, name="x")
+        connection.connection = FailingCommit(real)
+    connection.connection = real
+    assert Tag.objects.count() == 0
+
+
+def test_a_scattered_write_that_fails_on_one_shard_changes_nothing(all_sites: list[Site]) -> None:
+    for site in all_sites:
+        Tag.objects.create(site=site, name="x")
+    alias = get_group("track").primaries["track-3"]
+    with connections[alias].cursor() as cursor:
+        table = connections[alias].ops.quote_name(Tag._meta.db_table)
+        cursor.execute(f"ALTER TABLE {table} RENAME TO hidden_tags")
+    try:
+        with pytest.raises(DatabaseError, match="shard 'track-3'"):
+            Tag.objects.update(name="y")
+    finally:
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE hidden_tags RENAME TO {table}")
+    assert set(Tag.objects.values_list("name", flat=True)) == {"x"}
+
+
+def test_a_write_that_commits_by_itself_inside_anothers_block_is_told(all_sites: list[Site]) -> None:
+    heard: list[str] = []
+
+    def listen(alias: str, **kwargs: Any) -> None:
+        heard.append(alias)
+
+    autocommit_in_foreign_atomic.connect(listen)
+    try:
+        with transaction.atomic(using="default"):
+            Tag.objects.create(site=all_sites[0], name="x")
+        with transaction.atomic(using="default"), transaction.atomic(using="track"):
+            Tag.objects.create(site=all_sites[0], name="x")
+    finally:
+        autocommit_in_foreign_atomic.disconnect(listen)
+    assert heard == ["default"]
+
+
+def test_select_for_update_needs_a_transaction(all_sites: list[Site]) -> None:
+    Tag.objects.create(site=all_sites[0], name="x")
+    with transaction.atomic(using="track"):
+        assert Tag.objects.select_for_update().get().name == "x"
+        assert Tag.objects.select_for_update().filter(site=all_sites[0]).get().name == "x"
+
+
+def test_closing_ends_the_shards_connections(all_sites: list[Site]) -> None:
+    Tag.objects.count()
+    connections["track"].close()
+    assert connections["track_1"].connection is None
+    assert Tag.objects.count() == 0
+    with pytest.raises(TransactionManagementError), transaction.atomic(using="track"):
+        Tag.objects.create(site=all_sites[0], name="x")
+        connections["track"].close()
+        Tag.objects.count()
+    assert Tag.objects.count() == 0
+    connections.close_all()
+    assert Tag.objects.count() == 0
+
+
+def test_the_end_of_a_request_leaves_the_shards_their_own_age(all_sites: list[Site]) -> None:
+    Tag.objects.filter(site=all_sites[0]).count()
+    shard = get_group("track").mapping.resolve(all_sites[0].pk)
+    connection = connections["track"].shard_connection(shard)
+    assert connection.connection is not None
+    connections["track"].close_if_unusable_or_obsolete()
+    assert connection.connection is not None

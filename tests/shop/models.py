@@ -1,0 +1,166 @@
+"""The models of the tests: every kind of declaration, relation and key."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from horizon_shards.fields import ShardedIdField, ShardedUUIDField
+from horizon_shards.models import ReferenceModel, ShardedModel
+from horizon_shards.models.deletion import SHARD_CASCADE, SHARD_PROTECT, SHARD_SET_NULL
+
+
+class Site(models.Model):
+    """Unsharded: lives in ``default``; the key of the group ``track``."""
+
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Country(ReferenceModel):
+    """A reference model: the same rows on all shards of ``track``."""
+
+    code = models.CharField(max_length=2, unique=True)
+    name = models.CharField(max_length=100)
+
+    class Sharding:
+        database = "track"
+
+
+class OfSite(ShardedModel):
+    """An abstract parent that passes its ``Sharding`` on."""
+
+    id = ShardedIdField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=SHARD_CASCADE, db_constraint=False)
+
+    class Meta:
+        abstract = True
+
+    class Sharding:
+        database = "track"
+        key = "site"
+
+
+class Visitor(OfSite):
+    """Sharded by site; the parent of visits."""
+
+    name = models.CharField(max_length=100)
+    nick = models.CharField(max_length=100, null=True)
+    joined = models.DateField(null=True)
+
+
+class Tag(OfSite):
+    """Sharded by site; the far side of a many-to-many relation."""
+
+    name = models.CharField(max_length=50)
+
+
+class Visit(OfSite):
+    """Sharded by site; its visitor is on the same shard because the database enforces the foreign key."""
+
+    visitor = models.ForeignKey(Visitor, on_delete=models.CASCADE, related_name="visits")
+    country = models.ForeignKey(Country, on_delete=models.PROTECT, null=True)
+    editor = models.ForeignKey("auth.User", on_delete=SHARD_SET_NULL, null=True, db_constraint=False)
+    path = models.CharField(max_length=200)
+    ms = models.IntegerField(null=True)
+    price = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    ratio = models.FloatField(null=True)
+    bot = models.BooleanField(default=False)
+    token = models.UUIDField(default=uuid.uuid4)
+    at = models.DateTimeField(null=True)
+    took = models.DurationField(null=True)
+    extra = models.JSONField(default=dict)
+    tags = models.ManyToManyField(Tag, through="Tagging", related_name="visits")
+
+    class Meta(OfSite.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(fields=["site", "token"], name="one_token_a_site")]
+
+
+class Tagging(OfSite):
+    """The explicit through model of a many-to-many relation, with the key."""
+
+    visit = models.ForeignKey(Visit, on_delete=models.CASCADE)
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE)
+
+
+class Basket(OfSite):
+    """With an automatic many-to-many table, whose rows each shard numbers for itself."""
+
+    tags = models.ManyToManyField(Tag, related_name="baskets")
+
+
+class Invoice(ShardedModel):
+    """A composite primary key of shard key and number."""
+
+    pk = models.CompositePrimaryKey("site_id", "number")
+    site = models.ForeignKey(Site, on_delete=SHARD_PROTECT, db_constraint=False)
+    number = models.IntegerField()
+    total = models.DecimalField(max_digits=12, decimal_places=2)
+
+    class Sharding:
+        database = "track"
+        key = "site"
+
+
+class Account(ShardedModel):
+    """Keyed by its own id, which carries the bucket."""
+
+    id = ShardedIdField(primary_key=True)
+    email = models.CharField(max_length=100)
+
+    class Sharding:
+        database = "track"
+        key = "id"
+
+
+class Order(ShardedModel):
+    """Keyed by the account's sharded id: with the account on one shard."""
+
+    id = ShardedIdField(primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_constraint=False, related_name="orders")
+    amount = models.IntegerField()
+
+    class Sharding:
+        database = "track"
+        key = "account"
+
+
+class Customer(ShardedModel):
+    """Of the group ``crm``: a text key with a directory row each; a UUID that carries nothing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    tenant = models.CharField(max_length=100)
+    name = models.CharField(max_length=100)
+
+    class Sharding:
+        database = "crm"
+        key = "tenant"
+
+
+class Entry(ShardedModel):
+    """Of the group ``log``: a composite key of region and day."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    region = models.CharField(max_length=20)
+    day = models.DateField()
+    line = models.TextField()
+
+    class Sharding:
+        database = "log"
+        key = ("region", "day")
+
+
+class Session(ShardedModel):
+    """A UUID form of the sharded id."""
+
+    id = ShardedUUIDField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=SHARD_CASCADE, db_constraint=False)
+    started = models.DateTimeField(null=True)
+
+    class Sharding:
+        database = "track"
+        key = "site"
