@@ -1,0 +1,1 @@
+"""Hourly and daily counts per website, made from the page views."""

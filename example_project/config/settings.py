@@ -1,0 +1,103 @@
+"""Settings of the example: what differs between a laptop and production comes from environment variables.
+
+``SECRET_KEY``
+    Must be set in production. Without it the project runs for its developer: ``DEBUG`` is on, the key is a
+    known one, and only requests for localhost are answered.
+``DEBUG``, ``ALLOWED_HOSTS``, ``CSRF_TRUSTED_ORIGINS``
+    As in Django; lists are separated by commas.
+``LOGIN_REQUIRED``
+    Whether the dashboards ask for a login. Default: 1 unless ``DEBUG``.
+``HTTPS``
+    Whether the site is served over HTTPS behind a proxy that sets ``X-Forwarded-Proto``. Default: 1 unless ``DEBUG``.
+``PROXIES``
+    How many proxies of your own stand in front and append to ``X-Forwarded-For``. Default: 0.
+``VISITOR_SALT``
+    The secret that makes visitors anonymous. Default: ``SECRET_KEY``.
+``DATA_DIR``, ``STATIC_ROOT``
+    Folders of the SQLite files and of ``collectstatic``. Default: ``data`` and ``data/static`` beside the project.
+
+The databases are told by the variables that ``config/databases.py`` lists.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config import environment
+from config.databases import read_databases
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(environment.text("DATA_DIR") or BASE_DIR.parent / "data")
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+DEBUG = environment.flag("DEBUG", default=not environment.text("SECRET_KEY"))
+SECRET_KEY = environment.text("SECRET_KEY") or ("a known key, for development only" if DEBUG else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("The environment variable SECRET_KEY is not set: set it, or DEBUG=1 for development.")
+ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
+
+DATABASES = read_databases(DATA_DIR)
+SHARDED = "SHARDS" in DATABASES["track"]
+DATABASE_ROUTERS = ["horizon_shards.routers.ShardRouter" if SHARDED else "config.routers.OneDatabaseRouter"]
+# Without shards the models' database is a plain one, and that is meant.
+SILENCED_SYSTEM_CHECKS = [] if SHARDED else ["horizon_shards.E202"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "horizon_shards",
+    "track",
+    "aggregate",
+    "report",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "report.asked.AskedShardsMiddleware",
+]
+if environment.flag("LOGIN_REQUIRED", default=not DEBUG):
+    MIDDLEWARE.append("django.contrib.auth.middleware.LoginRequiredMiddleware")
+LOGIN_URL = "admin:login"
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = environment.text("STATIC_ROOT") or DATA_DIR / "static"
+
+if environment.flag("HTTPS", default=not DEBUG):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY
+PROXIES = environment.whole("PROXIES", 0)

@@ -1,0 +1,14 @@
+"""The URLs: the dashboards at the root, the tracker under ``/t/``, the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+admin.site.site_header = admin.site.site_title = "Horizon analytics"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("t/", include("track.urls")),
+    path("", include("report.urls")),
+]

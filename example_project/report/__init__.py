@@ -1,0 +1,1 @@
+"""The dashboards, the overview of all websites, and the text report."""

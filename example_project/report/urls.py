@@ -1,0 +1,13 @@
+"""The URLs of the pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from report import views
+
+app_name = "report"
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("sites/<str:key>/", views.site, name="site"),
+]

@@ -1,0 +1,1 @@
+"""Websites and the page views that are collected for them."""
