@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import debug_transaction
 
@@ -53,7 +53,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or "settings_dict" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self.lead, name)
+        return self.ask_engine(lambda connection: getattr(connection, name))
 
     @property
     def vendor(self) -> str:  # type: ignore[override]
@@ -65,19 +65,19 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     @property
     def data_types(self) -> Any:  # type: ignore[override]
-        return self.lead.data_types
+        return self.ask_engine(lambda connection: connection.data_types)
 
     @property
     def data_types_suffix(self) -> Any:  # type: ignore[override]
-        return self.lead.data_types_suffix
+        return self.ask_engine(lambda connection: connection.data_types_suffix)
 
     @property
     def data_type_check_constraints(self) -> Any:  # type: ignore[override]
-        return self.lead.data_type_check_constraints
+        return self.ask_engine(lambda connection: connection.data_type_check_constraints)
 
     def get_database_version(self) -> tuple[int, ...]:
         """The version of a shard's server."""
-        version: tuple[int, ...] = self.lead.get_database_version()
+        version: tuple[int, ...] = self.ask_engine(lambda connection: connection.get_database_version())
         return version
 
     # The shards.
@@ -94,6 +94,18 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         connection = next(taken, None) or connections[self.group.config.shards[0].primary]
         allow_lead(self, connection)
         return connection
+
+    def ask_engine(self, question: Callable[[Any], Any]) -> Any:
+        """What the lead answers, or the first shard that can be reached: some answers come from the server."""
+        lead = self.lead
+        try:
+            return question(lead)
+        except OperationalError:
+            for shard in self.group.shard_names:
+                if (connection := self.shard_connection(shard)) is not lead:
+                    with suppress(OperationalError):
+                        return question(connection)
+            raise
 
     def shard_connection(self, shard: str) -> Any:
         """The calling thread's connection to the primary of a shard."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing
 from typing import Any
+
+logger = logging.getLogger("horizon_shards")
 
 
 def handle_of(connection: Any) -> Any:
@@ -19,12 +22,14 @@ def handle_of(connection: Any) -> Any:
 
 
 def cancel(connection: Any, handle: Any) -> None:
-    """Ask the database to end what ``connection`` (a Django connection) is running; never raises.
+    """Ask the database to end what ``connection`` (a Django connection) is running; logs errors, never raises.
 
     The query may have ended by itself, or the server may be gone: the caller waits for it either way.
     """
-    with suppress(Exception):
+    try:
         CANCEL.get(connection.vendor, _nothing)(connection, handle)
+    except Exception:
+        logger.warning("Could not cancel the query on %r: waiting for its end.", connection.alias, exc_info=True)
 
 
 def _sqlite(connection: Any, handle: Any) -> None:
@@ -37,12 +42,8 @@ def _postgresql(connection: Any, handle: Any) -> None:
 
 def _mysql(connection: Any, handle: Any) -> None:
     """MySQL ends a query by a statement on another connection."""
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute(f"KILL QUERY {int(handle)}")
-    finally:
-        other.close()
+    with closing(connection.get_new_connection(connection.get_connection_params())) as other:
+        other.query(f"KILL QUERY {int(handle)}")
 
 
 def _nothing(connection: Any, handle: Any) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.utils import OperationalError
-
 
 class DatabaseFeatures:
     """Answers of a shard's features, with those of our own as class attributes.
@@ -27,21 +25,4 @@ class DatabaseFeatures:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        lead = self.connection.lead
-        try:
-            return getattr(lead.features, name)
-        except OperationalError:
-            return self._ask_others(name, lead)
-
-    def _ask_others(self, name: str, down: Any) -> Any:
-        """Some features ask the server, and one shard may be down."""
-        error: OperationalError | None = None
-        for shard in self.connection.group.shard_names:
-            connection = self.connection.shard_connection(shard)
-            if connection is down:
-                continue
-            try:
-                return getattr(connection.features, name)
-            except OperationalError as raised:
-                error = raised
-        raise error or OperationalError(f"No shard of {self.connection.alias!r} can be reached.")
+        return self.connection.ask_engine(lambda connection: getattr(connection.features, name))

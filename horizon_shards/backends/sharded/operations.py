@@ -20,7 +20,7 @@ class DatabaseOperations:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(self.connection.lead.ops, name)
+        return self.connection.ask_engine(lambda connection: getattr(connection.ops, name))
 
     def compiler(self, compiler_name: str) -> Callable[..., Any]:
         """What makes the compiler of a query: the plan decides which."""
