@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 LOG ?=
+SEED ?=
 BENCHMARKS ?= routed scatter merging streaming
 
 .DEFAULT_GOAL := help
@@ -41,9 +42,9 @@ demo: venv  ## the example on 4 SQLite shards, on 127.0.0.1:8000 until Ctrl-C; L
 test: tests lint types layers  ## everything that needs no server, then lint, types and layers
 
 # The example has settings of its own, and so a run of its own.
-tests: $(VENV)/.test-installed  ## the tests alone; ARGS go to pytest
-	$(BIN)/python -m pytest $(ARGS)
-	$(BIN)/python -m pytest tests/example
+tests: $(VENV)/.test-installed  ## the tests alone; ARGS go to pytest, SEED repeats a placement of keys
+	$(BIN)/python -m pytest $(if $(SEED),--shards-seed=$(SEED)) $(ARGS)
+	$(BIN)/python -m pytest $(if $(SEED),--shards-seed=$(SEED)) tests/example
 
 lint: $(VENV)/.test-installed  ## ruff: rules and format
 	$(BIN)/ruff check .
