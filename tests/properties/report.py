@@ -20,7 +20,7 @@ trade places, nothing else may. A refusal (`QueryNotSupported`) is counted, not 
 
     python -m tests.properties --queries {queries} --seed {seed}
 
-writes this page. CI compares a few thousand queries with a new seed each time.
+writes this page. CI compares a few thousand queries, with other seeds for each commit.
 
 | the last long run | |
 |---|---|
