@@ -10,10 +10,10 @@ SEED ?=
 BENCHMARKS ?= routed scatter merging streaming
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv bench test tests lint format types layers wheel clean
+.PHONY: help demo venv bench test tests test-servers lint format types layers wheel clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
 
 # ---- the virtual environment -----------------------------------------------------------------------------------
 
@@ -45,6 +45,14 @@ test: tests lint types layers  ## everything that needs no server, then lint, ty
 tests: $(VENV)/.test-installed  ## the tests alone; ARGS go to pytest, SEED repeats a placement of keys
 	$(BIN)/python -m pytest $(if $(SEED),--shards-seed=$(SEED)) $(ARGS)
 	$(BIN)/python -m pytest $(if $(SEED),--shards-seed=$(SEED)) tests/example
+
+$(VENV)/.servers-installed: $(VENV)/.test-installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mysql]'
+	@touch $@
+
+# Starts the servers itself, in a temporary folder, and ends them; `python -m tests.servers up` keeps them.
+test-servers: $(VENV)/.servers-installed  ## the tests on MariaDB clusters that fail over; needs mariadbd
+	$(BIN)/python -m tests.servers run $(BIN)/python -m pytest tests/clusters $(ARGS)
 
 lint: $(VENV)/.test-installed  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Says which server ``SHARDS_ENGINE`` names, or why it does not answer: ``python -m tests.servers``."""
+"""Says which server ``SHARDS_ENGINE`` names, or why it does not answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,3 @@ def version(server: BaseDatabaseWrapper) -> str:
     with server.cursor() as cursor:
         cursor.execute("SELECT version()")
         return str(cursor.fetchone()[0])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tests on clusters of MariaDB that fail over: ``python -m tests.servers run -- python -m pytest tests/clusters``."""

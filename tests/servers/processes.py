@@ -1,0 +1,94 @@
+"""Processes that this package started: known by pid and start time, so that no other one is ever signalled."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+#: Below the ports that systems hand out by themselves: nobody's outgoing connection can take one.
+PORTS = range(20_000, 32_000)
+PATIENCE_SECONDS = 60
+
+
+class Process:
+    """A server process, noted in a pid file."""
+
+    def __init__(self, pid_file: Path) -> None:
+        self.pid_file = pid_file
+
+    def start(self, command: list[str], *, log: Path) -> None:
+        """Start the command in a session of its own; does nothing where it runs."""
+        if self.pid() is not None:
+            return
+        # Not by subprocess: nobody keeps an object for it, and the next run of this script ends it.
+        outputs = [
+            (os.POSIX_SPAWN_OPEN, number, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for number in (1, 2)
+        ]
+        silence = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        pid = os.posix_spawn(command[0], command, os.environ, file_actions=[silence, *outputs], setsid=True)
+        self.pid_file.write_text(json.dumps({"pid": pid, "since": state_and_start(pid)[1]}))
+
+    def pid(self) -> int | None:
+        """The pid, while the very process that was started is alive."""
+        try:
+            noted = json.loads(self.pid_file.read_text())
+        except FileNotFoundError:
+            return None
+        pid = int(noted["pid"])
+        # A child that ended stays in the table until somebody has asked for it.
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        state, since = state_and_start(pid)
+        return pid if since == noted["since"] and state not in ("", "Z", "X") else None
+
+    def send(self, number: int) -> None:
+        """Send a signal, if the process is alive."""
+        if (pid := self.pid()) is not None:
+            os.kill(pid, number)
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """Send the signal and wait until the process is gone."""
+        self.send(number)
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while self.pid() is not None:
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"{self.pid_file}: the process is still there after {PATIENCE_SECONDS} s.")
+            time.sleep(0.01)
+        self.pid_file.unlink(missing_ok=True)
+
+
+def state_and_start(pid: int) -> tuple[str, str]:
+    """The state letter of a process and when it began, both empty where there is none (Linux: ``/proc``)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", ""
+    return fields[0], fields[19]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on."""
+    free: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if is_free(port):
+            free.append(port)
+        if len(free) == count:
+            return free
+    raise RuntimeError(f"No {count} free ports between {PORTS.start} and {PORTS.stop}.")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
