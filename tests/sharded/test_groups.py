@@ -114,6 +114,11 @@ def test_groups_are_explained(visits: list[Visit]) -> None:
     assert connections["track"].vendor
 
 
+def spelled(row: dict[str, str]) -> str:
+    """The name of a group, whichever of its spellings that are equal on MySQL the database chose."""
+    return row["name"].lower().strip().replace("ä", "a")
+
+
 def test_groups_of_text_are_in_the_order_of_the_database(sites: list[Site]) -> None:
     names = ["b", "B", "None", "aB", "Ab", "z", "ä", "", "a", "A ", "c", "Z"]
     for number, name in enumerate(names):
@@ -121,6 +126,6 @@ def test_groups_of_text_are_in_the_order_of_the_database(sites: list[Site]) -> N
         Visitor.objects.create(site=sites[0], name=name, nick="one shard")
     groups = Visitor.objects.values("name").annotate(n=Count("pk"))
     for order in ("name", "-name"):
-        several = [row["name"].lower().strip() for row in groups.filter(nick=None).order_by(order)]
-        one = [row["name"].lower().strip() for row in groups.filter(site=sites[0], nick="one shard").order_by(order)]
+        several = [spelled(row) for row in groups.filter(nick=None).order_by(order)]
+        one = [spelled(row) for row in groups.filter(site=sites[0], nick="one shard").order_by(order)]
         assert several == one
