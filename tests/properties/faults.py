@@ -12,6 +12,7 @@ from django.db.models.sql.where import AND, WhereNode
 
 from horizon_shards.backends.sharded import (
     aggregates,
+    combined,
     compiler,
     groups,
     merge,
@@ -152,6 +153,17 @@ def distinct_by_first_column(patch: Patch) -> None:
     _respecify(patch, lambda spec: replace(spec, distinct=None if spec.distinct is None else spec.distinct[:1]))
 
 
+def union_keeps_duplicates(patch: Patch) -> None:
+    """union() is union(all=True)."""
+    original = combined.ScatterCombined._spec
+    patch.setattr(combined.ScatterCombined, "_spec", lambda self: replace(original(self), distinct=None))
+
+
+def difference_is_intersection(patch: Patch) -> None:
+    """difference() keeps what it should leave out."""
+    patch.setattr(combined.ScatterCombined, "_kept", lambda self, rows, others: rows)
+
+
 def slice_ignored_in_count(patch: Patch) -> None:
     """``count()`` of a slice counts all rows."""
     original = aggregates.ScatterCount.execute_sql
@@ -246,4 +258,5 @@ FAULTS: tuple[Fault, ...] = (
     nulls_at_the_wrong_end, text_without_case, merge_without_heap, duplicates_kept, distinct_by_first_column,
     slice_ignored_in_count, average_of_averages, count_of_one_shard, minimum_of_the_first, write_count_of_one_shard,
     write_on_the_first_shard, everybody_asked, groups_not_put_together, having_ignored,
+    union_keeps_duplicates, difference_is_intersection,
 )  # fmt: skip

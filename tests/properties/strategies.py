@@ -58,6 +58,8 @@ def queries(draw: st.DrawFn, data: Dataset) -> Query:
     terminal = draw(terminals(draft, cut))
     if "write" in terminal.kinds and (not terminal.wrap.startswith("{}") or draft.chance(draw, 90)):
         cut = None  # which rows a slice holds may be open; that update() and delete() refuse one is seen now and then
+    if "set operation" in terminal.kinds:
+        cut = None  # it has one of its own
     if "update_or_create" in terminal.kinds:
         root = None  # it may not be that manager's row, and would be created again
     return Query(model, tuple(draft.steps), draft.order, tuple(draft.tail), draft.flat, cut, terminal, root)

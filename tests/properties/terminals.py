@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import connections
 from hypothesis import strategies as st
 
+from tests.properties.combined import unions
 from tests.properties.conditions import code, conditions
 from tests.properties.pools import POOLS
 from tests.properties.tables import ORACLE
@@ -184,17 +185,6 @@ def saves(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
     return Terminal("write", "%s({}, %s=%s)" % (how, name, value), frozenset({"write", how}))
 
 
-@st.composite
-def unions(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
-    if draft.order or draft.shaped or cut is not None or (draft.steps[:1] and "annotate" in draft.steps[0].kinds):
-        return Terminal("rows", "list({})")
-    condition = draw(conditions(draft.model, draft.data, 1))
-    method = draw(st.sampled_from(("union", "intersection", "difference")))
-    return Terminal(
-        "any", "list({}.%s(%s.objects.filter(%s)))" % (method, draft.model, condition), frozenset({"set operation"})
-    )
-
-
 ENDS = (
     (53, numbers),
     (57, streams),
@@ -202,9 +192,9 @@ ENDS = (
     (66, extremes),
     (70, single),
     (73, bulk),
-    (87, aggregates),
-    (92, updates),
-    (95, deletes),
-    (98, saves),
+    (85, aggregates),
+    (89, updates),
+    (92, deletes),
+    (95, saves),
     (100, unions),
 )

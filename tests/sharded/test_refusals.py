@@ -75,18 +75,6 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], Callable[[Any], Any]]] = {
         ("partition_by", "filter by the key"),
         lambda site: list(visits_of(site).annotate(n=Window(RowNumber(), partition_by="path", order_by="ms"))),
     ),
-    "union": (
-        "combinator",
-        ("union()", "Q(...) | Q(...)"),
-        lambda site: list(
-            visits_of(site).filter(ms=1).values("path").union(visits_of(site).filter(ms=2).values("path"))
-        ),
-    ),
-    "intersection": (
-        "combinator",
-        ("intersection()", "in Python"),
-        lambda site: list(visits_of(site).values("path").intersection(visits_of(site).filter(ms=2).values("path"))),
-    ),
     "distinct aggregate": (
         "aggregate",
         ("'paths'", "distinct"),
@@ -142,7 +130,6 @@ def test_the_answers_on_one_shard_are_right(sites: list[Site], visits: list[Visi
     assert [row["n"] for row in REFUSED["distinct aggregate of groups"][2](site)] == [1] * 5
     assert [row["path"] for row in REFUSED["condition of groups that compares two aggregates"][2](site)] == ["/0"]
     assert sorted(visit.place for visit in REFUSED["window over several shards"][2](site)) == [1, 2, 3, 4, 5]
-    assert {row["path"] for row in REFUSED["union"][2](site)} == {"/1", "/2"}
     assert REFUSED["aggregate inside an expression"][2](site) == {"twice": 20}
     assert REFUSED["aggregate over a slice"][2](site) == {"ms__sum": 10}
     assert REFUSED["distinct aggregate"][2](site) == {"paths": 5}

@@ -38,11 +38,11 @@ class ScatterAggregate(KeepsConverted, Scattered):
     def _check_inner(self, query: Any) -> None:
         """The rows that are aggregated must be whole on each shard."""
         inner, tables = query.inner_query, self.tables
-        assert tables is not None
-        if inner.is_sliced or (inner.distinct and not rows_are_disjoint(inner, tables)):
+        # A union has no tables of its own.
+        if tables is None or inner.is_sliced or (inner.distinct and not rows_are_disjoint(inner, tables)):
             raise QueryNotSupported(
-                f"Aggregates over a slice or over distinct rows of {query.get_meta().label} on several shards are not "
-                "supported, but for count(): aggregate list(queryset) in Python, or filter by the shard key.",
+                f"Aggregates over a slice, a union or distinct rows of {query.get_meta().label} on several shards are "
+                "not supported, but for count(): aggregate list(queryset) in Python, or filter by the shard key.",
                 reason="aggregate-over-rows",
             )
         check_groups(inner, tables)
@@ -86,7 +86,7 @@ class ScatterCount(Scattered):
         """Whether the query only counts rows that have to be merged first."""
         counts = list(query.annotation_select.values())
         inner = query.inner_query
-        merged = inner.is_sliced or inner.distinct or not groups_are_whole(inner, tables)
+        merged = inner.combinator or inner.is_sliced or inner.distinct or not groups_are_whole(inner, tables)
         return merged and all(type(count) is Count and count.filter is None and _counts_rows(count) for count in counts)
 
     def execute_sql(self, result_type: Any = MULTI, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards.backends.sharded import inserts, writes
 from horizon_shards.backends.sharded.aggregates import ScatterAggregate, ScatterCount
+from horizon_shards.backends.sharded.combined import ScatterCombined
 from horizon_shards.backends.sharded.execute import name_shard
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.groups import ScatterGroups
@@ -45,6 +46,8 @@ def _merging(query: Query, tables: Any) -> type:
     """Which mixin merges the rows of this query."""
     if isinstance(query, AggregateQuery):
         return ScatterCount if ScatterCount.fits(query, tables) else ScatterAggregate
+    if query.combinator:
+        return ScatterCombined
     if query.group_by is None and any(a.contains_aggregate for a in query.annotation_select.values()):
         return ScatterAggregate
     return ScatterSelect if groups_are_whole(query, tables) else ScatterGroups

@@ -62,7 +62,7 @@ def comparable(expression: Any, connection: Any, *, what: str) -> Comparable:
     if kind == "UUIDField" and not (connection.vendor == "mysql" and connection.features.has_native_uuid_field):
         return Comparable()
     if connection.vendor == "sqlite":
-        return Comparable(key=_sqlite_value)
+        return Comparable(key=sqlite_value)
     raise QueryNotSupported(
         f"{what} over shards by {expression!r} ({kind or 'unknown type'}) is not supported on "
         f"{connection.display_name}: nothing here knows the database's order of it. Cast it to text or a number.",
@@ -136,10 +136,10 @@ def default_collation(connection: Any) -> str | None:
     """The collation of a database's text columns that name none; None for plain code points."""
     if connection.vendor != "postgresql":
         return None
-    return _postgresql_collation(connection.alias, connection.settings_dict["NAME"], _Hidden(connection))
+    return _postgresql_collation(connection.alias, connection.settings_dict["NAME"], Hidden(connection))
 
 
-class _Hidden:
+class Hidden:
     """A connection that takes no part in the key of a cache."""
 
     def __init__(self, connection: Any) -> None:
@@ -149,11 +149,11 @@ class _Hidden:
         return 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hidden)
+        return isinstance(other, Hidden)
 
 
 @lru_cache(maxsize=256)
-def _postgresql_collation(alias: str, name: str, hidden: _Hidden) -> str | None:
+def _postgresql_collation(alias: str, name: str, hidden: Hidden) -> str | None:
     with hidden.connection.cursor() as cursor:
         cursor.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()")
         collation = str(cursor.fetchone()[0])
@@ -162,7 +162,7 @@ def _postgresql_collation(alias: str, name: str, hidden: _Hidden) -> str | None:
 
 def _mysql_text(expression: Any, connection: Any) -> Comparable:
     """MySQL's own sort key; under a PAD SPACE collation texts compare as if filled up with spaces."""
-    hidden = _Hidden(connection)
+    hidden = Hidden(connection)
     name = connection.settings_dict["NAME"]
     collation = collation_of(expression, connection) or _mysql_collation(connection.alias, name, hidden)
     if "_0900_" in collation or "nopad" in collation:
@@ -174,14 +174,14 @@ def _mysql_text(expression: Any, connection: Any) -> Comparable:
 
 
 @lru_cache(maxsize=256)
-def _mysql_collation(alias: str, name: str, hidden: _Hidden) -> str:
+def _mysql_collation(alias: str, name: str, hidden: Hidden) -> str:
     with hidden.connection.cursor() as cursor:
         cursor.execute("SELECT @@collation_database")
         return str(cursor.fetchone()[0])
 
 
 @lru_cache(maxsize=64)
-def _mysql_space(collation: str, hidden: _Hidden) -> bytes:
+def _mysql_space(collation: str, hidden: Hidden) -> bytes:
     """The weight of a space."""
     charset = collation.split("_")[0] if collation.startswith(("utf8", "latin1", "ascii", "ucs2")) else "utf8mb4"
     with hidden.connection.cursor() as cursor:
@@ -209,7 +209,7 @@ def _number(value: Any) -> Any:
     return (1, 0) if value != value else (0, value)
 
 
-def _sqlite_value(value: Any) -> tuple[int, Any]:
+def sqlite_value(value: Any) -> tuple[int, Any]:
     """SQLite's order over types: numbers, then text, then bytes."""
     if isinstance(value, bool | int | float):
         return (0, value)

@@ -128,18 +128,24 @@ def _one_copy(group: Group) -> tuple[str, ...]:
 
 
 def _plan_combined(query: Query, group: Group, operation: Operation) -> Plan:
-    """A union, intersection or difference: allowed where all its parts are on one and the same shard."""
-    parts = [plan_query(part, group, operation)[0] for part in query.combined_queries]
-    shards = {part.shards for part in parts if part.mode != "none"} or {parts[0].shards}
-    if len(shards) == 1 and all(part.mode in ("single", "none") for part in parts):
-        for part in query.combined_queries:
-            check_joins_of_compiling(part, group.alias, connections[group.config.shards[0].primary])
-        return make_plan(query, group, operation, "single", shards.pop(), "all parts are on one shard")
-    raise QueryNotSupported(
-        f"{query.combinator}() over several shards is not supported: use one query with Q(...) | Q(...), or combine "
-        "the results in Python.",
-        reason="combinator",
-    )
+    """A union, intersection or difference: run by one shard that has all its parts, else put together of its parts."""
+    plans = [(part, plan_query(part, group, operation)[0]) for part in query.combined_queries]
+    asked = {
+        shard for part, plan in plans for shard in plan.shards if plan.mode != "none" and not _is_copied(part, group)
+    }
+    shards = group.ordered(asked) or _one_copy(group)
+    if len(shards) > 1:
+        return make_plan(query, group, operation, "scatter", shards, f"the parts are on {len(shards)} shards")
+    for part in query.combined_queries:
+        check_joins_of_compiling(part, group.alias, connections[group.config.shards[0].primary])
+    return make_plan(query, group, operation, "single", shards, "all parts are on one shard")
+
+
+def _is_copied(query: Query, group: Group) -> bool:
+    """Whether every shard could answer the query alike: it reads reference models only."""
+    if query.combinator:
+        return all(_is_copied(part, group) for part in query.combined_queries)
+    return not Tables(query, group.alias).sharded
 
 
 def operation_of(compiler_name: str) -> Operation:

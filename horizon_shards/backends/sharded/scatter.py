@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db.models.expressions import ColPairs, Ref
 
+from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import RowsOfShards
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows
@@ -148,7 +149,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
     def _distinct_column(
         self, part: Any, compiled: Any, index: int, select: Any, widths: list[int], taken: list[Any]
     ) -> Any:
-        how = comparable(part, self.connection, what="DISTINCT")
+        how = equatable(part, self.connection, what="DISTINCT")
         if how.sql is None:
             return index, how.key
         return self._position(part, compiled, how.sql, select, widths, taken), how.key
