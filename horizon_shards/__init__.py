@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from horizon_shards import exceptions
-    from horizon_shards.context import allow_cross_shard, allow_scatter, forbid_scatter, using_shard
+    from horizon_shards.context import (
+        allow_cross_shard,
+        allow_federation,
+        allow_scatter,
+        forbid_scatter,
+        using_shard,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["allow_cross_shard", "allow_scatter", "exceptions", "forbid_scatter", "using_shard"]
+__all__ = ["allow_cross_shard", "allow_federation", "allow_scatter", "exceptions", "forbid_scatter", "using_shard"]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ OWN_KEYS = {
     "SCATTER_TIMEOUT_SECONDS",
     "SCATTER_THREADS",
     "MAX_ROWS",
+    "FEDERATION",
     "TRANSACTIONS",
     "HISTORICAL_MODELS",
 }
@@ -47,6 +48,7 @@ DJANGO_KEYS = {
 }
 SHARD_KEYS = {"PRIMARY", "REPLICAS", "WEIGHT", "ACCEPTS_NEW_KEYS"}
 MAPPING_KEYS = {"BACKEND", "OPTIONS"}
+FEDERATION_KEYS = {"MAX_ROWS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class GroupConfig:
     scatter_timeout_seconds: float | None = 30.0
     scatter_threads: int = 16
     max_rows: int = 300_000
+    federation_max_rows: int = 0
     transactions: Transactions = "best_effort"
     historical_models: frozenset[str] = frozenset()
 
@@ -104,6 +107,7 @@ def read_group(alias: str) -> GroupConfig:
         scatter_timeout_seconds=_seconds(entry.get("SCATTER_TIMEOUT_SECONDS", 30.0), where),
         scatter_threads=_positive(entry, "SCATTER_THREADS", 16, where),
         max_rows=_positive(entry, "MAX_ROWS", 300_000, where),
+        federation_max_rows=_federation(entry.get("FEDERATION", {}), f"{where}['FEDERATION']"),
         transactions=cast(
             Transactions, _choice(entry, "TRANSACTIONS", ("single", "best_effort"), "best_effort", where)
         ),
@@ -182,10 +186,15 @@ def _choice(entry: Mapping[str, Any], key: str, choices: tuple[str, ...], defaul
     return cast(str, value)
 
 
-def _positive(entry: Mapping[str, Any], key: str, default: int, where: str) -> int:
+def _federation(entry: Any, where: str) -> int:
+    require_known(_dict(entry, where), FEDERATION_KEYS, where)
+    return _positive(entry, "MAX_ROWS", 0, where, least=0)
+
+
+def _positive(entry: Mapping[str, Any], key: str, default: int, where: str, *, least: int = 1) -> int:
     value = entry.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{where}[{key!r}] must be a whole number of at least 1, not {value!r}.")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{where}[{key!r}] must be a whole number of at least {least}, not {value!r}.")
     return value
 
 

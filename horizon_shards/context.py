@@ -14,6 +14,7 @@ Policy = Literal["allow", "warn", "forbid"]
 
 _pins: ContextVar[Mapping[str, str]] = ContextVar("horizon_shards_pins", default={})
 _policy: ContextVar[Policy | None] = ContextVar("horizon_shards_policy", default=None)
+_federation: ContextVar[int | None] = ContextVar("horizon_shards_federation", default=None)
 _may_cross: ContextVar[bool] = ContextVar("horizon_shards_may_cross", default=False)
 _placed: ContextVar[Mapping[tuple[str, Hashable], Any]] = ContextVar("horizon_shards_placed", default={})
 
@@ -60,6 +61,16 @@ def forbid_scatter() -> Iterator[None]:
 
 
 @contextmanager
+def allow_federation(max_rows: int) -> Iterator[None]:
+    """Let queries in the block be federated, each gathering at most ``max_rows`` rows, whatever ``FEDERATION`` says.
+
+    0 turns federation off.
+    """
+    with _set(_federation, max_rows):
+        yield
+
+
+@contextmanager
 def allow_cross_shard() -> Iterator[None]:
     """Let transactions begun in the block write to several shards although ``TRANSACTIONS`` is ``single``."""
     with _set(_may_cross, True):
@@ -85,6 +96,11 @@ def pinned_shard(database: str) -> str | None:
 def scatter_policy() -> Policy | None:
     """The policy set by the innermost block, or None where the settings decide."""
     return _policy.get()
+
+
+def federation_limit() -> int | None:
+    """The rows that the innermost :func:`allow_federation` grants, or None where the settings decide."""
+    return _federation.get()
 
 
 def may_cross_shards() -> bool:

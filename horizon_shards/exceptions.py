@@ -70,7 +70,7 @@ class ScatterTimeout(HorizonShardsError, OperationalError):
 
 
 class RowLimitExceeded(HorizonShardsError, DatabaseError):
-    """A merge would hold more rows in memory than ``MAX_ROWS`` allows."""
+    """A merge or a federated query would hold more rows in memory than ``MAX_ROWS`` allows."""
 
 
 class CrossShardTransaction(HorizonShardsError, DatabaseError):
@@ -99,3 +99,7 @@ class PartialCommit(HorizonShardsError, DatabaseError):
 
 class ScatterWarning(RuntimeWarning):
     """A query asked several shards; the warning's file and line are the caller's."""
+
+
+class FederationWarning(ScatterWarning):
+    """A query gathered the rows of its tables to be answered at all."""

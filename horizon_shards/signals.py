@@ -7,6 +7,10 @@ from django.dispatch import Signal
 #: A query is about to run. ``sender``: the model; ``plan``: a :class:`~horizon_shards.backends.sharded.plan.Plan`.
 query_planned = Signal()
 
+#: A query was federated: no shard could answer it, so rows were gathered. ``sender``: the model; ``plan``;
+#: ``rows``: how many by table.
+query_federated = Signal()
+
 #: A shard answered with an error. ``sender``: the logical alias; ``shard``, ``error``.
 shard_failed = Signal()
 

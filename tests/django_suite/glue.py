@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+from django.db import connections
 from django.db.models import ForeignKey, Model
 from django.db.models.signals import class_prepared
 
 from horizon_shards.backends.sharded.execute import Run
+from horizon_shards.backends.sharded.federation import select
 from horizon_shards.backends.sharded.inserts import InsertRouter
 from horizon_shards.backends.sharded.querylog import logged_by_shard_only
 from horizon_shards.declarations import Declaration, declare_by_default
@@ -33,7 +35,9 @@ def install(mode: str) -> None:
 
 
 def count_once() -> None:
-    """Log a statement once that several shards run, to see whether a test fails by its counts alone."""
+    """Log a statement once that several shards run, and a federated query once, to see whether a test fails by its
+    counts alone.
+    """
     run_all, execute_copies = Run.all, InsertRouter._execute_copies
 
     def counted_all(self: Run[Any]) -> Any:
@@ -46,7 +50,16 @@ def count_once() -> None:
         with logged_by_shard_only(connection):
             execute_copies(self, query, connection)
 
-    Run.all, InsertRouter._execute_copies = counted_all, uncounted_copies
+    fill_whole = select.fill
+
+    def counted_fill(private: Any, pulls: list[Any], limit: int) -> Any:
+        counts = fill_whole(private, pulls[:1], limit)
+        with ExitStack() as stack:
+            for connection in connections.all(initialized_only=True):
+                stack.enter_context(logged_by_shard_only(connection))
+            return counts | fill_whole(private, pulls[1:], limit)
+
+    Run.all, InsertRouter._execute_copies, select.fill = counted_all, uncounted_copies, counted_fill
 
 
 def _reference(model: type[Model]) -> Declaration | None:

@@ -19,7 +19,8 @@ database can do. *Wrong*: everything else.
 """
 ABOUT = {
     "reference": "`default` is a logical database of 3 SQLite shards, and every model is copied to all of them.",
-    "sharded": "`default` is a logical database of 3 SQLite shards, and every model is sharded by its primary key.",
+    "sharded": "`default` is a logical database of 3 SQLite shards, and every model is sharded by its "
+    "primary key; federation is on.",
 }
 HEAD = "| module | run | passed | refused | explained | skipped | wrong | refused by reason |"
 

@@ -26,4 +26,5 @@ if MODE != "plain":
         "SHARDS": {f"shard-{n}": {"PRIMARY": f"shard_{n}"} for n in range(SHARDS)},
         "MAPPING": {"OPTIONS": {"BUCKETS": 64}},
         "SCATTER": "allow",
+        "FEDERATION": {"MAX_ROWS": 100_000},
     }

@@ -22,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="repeat the run with this seed (default: a new one)")
     parser.add_argument("--json", type=Path, help="also write what was counted to this file")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write (default: docs/oracle.md)")
+    parser.add_argument("--federation", type=int, default=0, metavar="ROWS", help="federate up to so many rows")
     parser.add_argument("--keep-going", action="store_true", help="go on after a difference, and list them all")
     return parser.parse_args()
 
@@ -34,11 +35,12 @@ def main() -> int:
     import django
 
     django.setup()
+    from horizon_shards import allow_federation
     from horizon_shards.testing.placement import scrambled_placement
     from tests.properties import sources
 
     say(f"seed {seed}, {options.queries} queries")
-    with scrambled_placement(seed), sources.databases():
+    with scrambled_placement(seed), sources.databases(), allow_federation(options.federation):
         tally, found = run_rounds(options.queries, seed, options.keep_going)
         engine = sources.engine()
     return finish(options, seed, engine, tally, found)

@@ -217,7 +217,7 @@ def having_ignored(patch: Patch) -> None:
 
 def write_count_of_one_shard(patch: Patch) -> None:
     """An UPDATE or DELETE reports the rows of one shard."""
-    patch.setattr(writes, "_row_count", _once(writes._row_count))
+    patch.setattr(writes, "row_count", _once(writes.row_count))
 
 
 def write_on_the_first_shard(patch: Patch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from horizon_shards import allow_federation
 from tests.properties.explore import DATASETS, DatasetPlan, explore, explore_small, make_rows_of
 from tests.properties.outcome import PLAIN
 from tests.properties.rows import Dataset, store
 from tests.properties.tables import contents_of_shards
 from tests.properties.tally import Tally
+from tests.settings import ENGINE
 
 DATABASES = ["default", "directory", "oracle", "track", "track_1", "track_2", "track_3", "track_4"]
 
@@ -43,6 +45,16 @@ def test_same_answers_of_committed_rows(oracle_seed: int, oracle_queries: int, t
 def test_same_answers_for_made_rows(oracle_seed: int, oracle_queries: int, tally: Tally) -> None:
     """Rows and query both come from Hypothesis, so a difference is shown with the fewest rows that have it."""
     explore_small(tally, examples=oracle_queries // 15, seed_number=oracle_seed)
+
+
+@pytest.mark.skipif(ENGINE != "sqlite", reason="shards that are not SQLite are not federated")
+@pytest.mark.django_db(databases=DATABASES)
+def test_same_answers_of_federated_queries(oracle_seed: int, oracle_queries: int) -> None:
+    """What is refused otherwise is answered, and right; hardly anything is still refused."""
+    federated = Tally()
+    with allow_federation(100_000):
+        explore(stored(DATASETS[0], oracle_seed + 2), federated, examples=oracle_queries // 5, seed_number=oracle_seed)
+    assert federated.refused_share < 0.01, federated.examples
 
 
 #: Shares of refused queries, 0 to 1. Without optional features (subqueries, GROUP BY without the key, ...) hardly any.

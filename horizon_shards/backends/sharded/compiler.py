@@ -14,6 +14,9 @@ from horizon_shards.backends.sharded import inserts, writes
 from horizon_shards.backends.sharded.aggregates import ScatterAggregate, ScatterCount
 from horizon_shards.backends.sharded.combined import ScatterCombined
 from horizon_shards.backends.sharded.execute import name_shard
+from horizon_shards.backends.sharded.federation.refusals import limit_of
+from horizon_shards.backends.sharded.federation.select import OrFederated, federated
+from horizon_shards.backends.sharded.federation.writes import keys_first
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.groups import ScatterGroups
 from horizon_shards.backends.sharded.plan import Plan
@@ -22,6 +25,7 @@ from horizon_shards.backends.sharded.pushdown import groups_are_whole
 from horizon_shards.backends.sharded.scatter import ScatterSelect
 from horizon_shards.backends.sharded.shortcut import adds_no_joins
 from horizon_shards.backends.sharded.tables import Tables
+from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_planned
 
 
@@ -32,6 +36,14 @@ def route(name: str, query: Query, connection: Any, using: str | None, elide_emp
     if isinstance(query, RawQuery):
         # Manager.raw() asks its compiler for converters alone; the cursor says where the SQL goes.
         return connection.lead.ops.compiler(name)(query, connection.lead, connection.lead.alias, elide_empty)
+    try:
+        return _planned(name, query, connection, elide_empty)
+    except QueryNotSupported as refusal:
+        instead = federated if operation_of(name) == "select" else keys_first
+        return instead(refusal, query, connection, elide_empty)
+
+
+def _planned(name: str, query: Query, connection: Any, elide_empty: bool) -> Any:
     operation = operation_of(name)
     plan, tables = plan_query(query, connection.group, operation)
     if plan.mode in ("single", "none"):
@@ -57,6 +69,8 @@ def build(
     mixin: type, name: str, query: Query, connection: Any, plan: Plan, tables: Tables | None, elide_empty: bool
 ) -> Any:
     """An instance of the shard's own compiler class with ``mixin`` before it."""
+    if plan.operation == "select" and mixin is not BareRead and limit_of(connection.group):
+        mixin = mixed(OrFederated, mixin)
     lead = connection.compiling_connection(plan.shards[0])
     compiler = mixed(mixin, lead.ops.compiler(name))(query, lead, lead.alias, elide_empty)
     compiler.logical, compiler.plan, compiler.tables = connection, plan, tables

@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Operation = Literal["select", "insert", "update", "delete"]
-Mode = Literal["single", "scatter", "all", "none"]
+Mode = Literal["single", "scatter", "all", "none", "federate"]
 
 #: Modes: one shard answers; several are asked and merged; every shard is written to (reference models);
-#: no row can match, so any shard may say so.
-MODES: tuple[Mode, ...] = ("single", "scatter", "all", "none")
+#: no row can match, so any shard may say so; rows of all tables concerned are gathered first.
+MODES: tuple[Mode, ...] = ("single", "scatter", "all", "none", "federate")
 
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})

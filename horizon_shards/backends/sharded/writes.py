@@ -39,7 +39,7 @@ class ScatterWrite(Scattered):
 
     def execute_sql(self, result_type: Any = None, *args: Any, **kwargs: Any) -> Any:
         """The number of rows of all shards together; of one copy for a reference model."""
-        counts = self._run(lambda compiler: _row_count(compiler.execute_sql(result_type)))
+        counts = self._run(lambda compiler: row_count(compiler.execute_sql(result_type)))
         count = counts[0] if self.plan.mode == "all" else sum(counts)
         if result_type == CURSOR and isinstance(self, SQLDeleteCompiler):
             return RowCount(count)
@@ -101,7 +101,8 @@ def _keep_values(original: Any, clone: Any) -> None:
         clone.related_ids = original.related_ids
 
 
-def _row_count(result: Any) -> int:
+def row_count(result: Any) -> int:
+    """The number of rows, whatever form this version of Django gives it in."""
     if result is None:
         return 0
     if isinstance(result, int):
