@@ -11,6 +11,7 @@ from django.db.models import Field
 from django.db.models.expressions import Col, ExpressionWrapper, Ref
 from django.db.models.functions import Cast, Collate
 
+from horizon_shards.backends.sharded.mariadb_uuid import order_key
 from horizon_shards.exceptions import QueryNotSupported
 
 TEXT = {"CharField", "TextField", "SlugField", "EmailField", "URLField", "FilePathField", "FileField"}
@@ -59,8 +60,11 @@ def comparable(expression: Any, connection: Any, *, what: str) -> Comparable:
         return Comparable(key=_number)
     if kind in PLAIN:
         return Comparable(key=bytes if kind == "BinaryField" else None)
-    if kind == "UUIDField" and not (connection.vendor == "mysql" and connection.features.has_native_uuid_field):
-        return Comparable()
+    if kind == "UUIDField":
+        if not (connection.vendor == "mysql" and connection.features.has_native_uuid_field):
+            return Comparable()
+        if (key := order_key(connection)) is not None:
+            return Comparable(key=key)
     if connection.vendor == "sqlite":
         return Comparable(key=sqlite_value)
     raise QueryNotSupported(
