@@ -19,7 +19,7 @@ from horizon_shards.fields import ShardedIdField
 from horizon_shards.models import ReferenceModel, ShardedModel
 from horizon_shards.models.deletion import SHARD_CASCADE
 from tests.changed_databases import databases
-from tests.settings import sqlite
+from tests.settings import ENGINE, sqlite
 from tests.shop.models import Account, Site, Visitor
 
 isolated = isolate_apps("tests")
@@ -197,6 +197,8 @@ def test_a_type_that_cannot_be_a_key(make: Any) -> None:
     assert found(Unfit) == ["E205"]
 
 
+#: On MySQL a text key that names no collation is compared without regard to case.
+TEXT_KEY = ["W206"] if ENGINE == "mysql" else []
 FIT: dict[str, Any] = {
     "big": models.BigIntegerField,
     "small": models.PositiveSmallIntegerField,
@@ -210,14 +212,14 @@ FIT: dict[str, Any] = {
 
 
 @isolated
-@pytest.mark.parametrize("make", FIT.values(), ids=FIT)
-def test_types_that_can_be_keys(make: Any) -> None:
+@pytest.mark.parametrize("kind", FIT)
+def test_types_that_can_be_keys(kind: str) -> None:
     class Fit(Sharded):
         id = ShardedIdField(primary_key=True)
-        site = make()
+        site = FIT[kind]()
         Sharding = Keyed
 
-    assert found(Fit) == []
+    assert found(Fit) == (TEXT_KEY if kind in ("char", "slug") else [])
 
 
 @isolated
@@ -447,7 +449,7 @@ def test_primary_keys_that_hold() -> None:
         site = models.ForeignKey(Site, SHARD_CASCADE, db_constraint=False)
         Sharding = Keyed
 
-    assert (found(WithKey), found(TheKey), found(OneToOne)) == ([], [], [])
+    assert (found(WithKey), found(TheKey), found(OneToOne)) == ([], TEXT_KEY, [])
 
 
 @isolated
