@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from django.db.transaction import TransactionManagementError
 
 from horizon_shards import allow_cross_shard, allow_scatter
 from horizon_shards.exceptions import CrossShardTransaction, PartialCommit
-from horizon_shards.signals import autocommit_in_foreign_atomic, cross_shard_transaction
+from horizon_shards.signals import autocommit_in_foreign_atomic, cross_shard_transaction, shard_failed
 from horizon_shards.topology import get_group
 from tests.sharded.rows import make_sites
 from tests.shop.models import Customer, Site, Tag
@@ -169,52 +171,128 @@ def test_single_refuses_the_second_shard(db: None) -> None:
         assert Customer.objects.count() == 2
 
 
-class FailingCommit:
-    """A driver's connection whose COMMIT raises."""
+@contextmanager
+def failing_commit(connection: Any) -> Iterator[None]:
+    """In the block, the COMMIT of a shard's connection raises."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def fail() -> None:
+        raise OperationalError("disk I/O error")
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def commit(self) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+    with replaced_commit(connection, fail):
+        yield
 
 
-@pytest.mark.sqlite_only
+@contextmanager
+def replaced_commit(connection: Any, commit: Callable[[], None]) -> Iterator[None]:
+    """In the block, a shard's connection does this for a COMMIT."""
+    connection._commit = commit
+    try:
+        yield
+    finally:
+        del connection._commit
+
+
+def connection_of(site: Site) -> Any:
+    """The connection to the shard of a website."""
+    return connections["track"].shard_connection(shard_of(site))
+
+
+def shard_of(site: Site) -> str:
+    return str(get_group("track").mapping.resolve(site.pk))
+
+
 def test_a_commit_that_fails_half_way_names_the_shards(all_sites: list[Site], told: list[Any]) -> None:
     first, second = sites_of_two_shards(all_sites)
-    group = get_group("track")
-    names = [group.mapping.resolve(site.pk) for site in (first, second)]
-    connection = connections["track"].shard_connection(group.mapping.resolve(second.pk))
-    connection.ensure_connection()
-    real = connection.connection
-    with pytest.raises(PartialCommit, match="outcome is unknown") as caught, transaction.atomic(using="track"):
+    names = shard_of(first), shard_of(second)
+    with (
+        failing_commit(connection_of(second)),
+        pytest.raises(PartialCommit, match="outcome is unknown") as caught,
+        transaction.atomic(using="track"),
+    ):
         Tag.objects.create(site=first, name="x")
         Tag.objects.create(site=second, name="x")
-        connection.connection = FailingCommit(real)
-    connection.connection = real
     assert caught.value.committed == (names[0],)
     assert caught.value.unknown == (names[1],)
-    assert told == [{"shards": tuple(names), "outcome": "partial"}]
+    assert told == [{"shards": names, "outcome": "partial"}]
     assert Tag.objects.count() == 1
     assert not connections["track"].in_atomic_block
 
 
-@pytest.mark.sqlite_only
 def test_a_first_commit_that_fails_rolls_all_back(all_sites: list[Site]) -> None:
     first, second = sites_of_two_shards(all_sites)
-    group = get_group("track")
-    connection = connections["track"].shard_connection(group.mapping.resolve(first.pk))
-    connection.ensure_connection()
-    real = connection.connection
-    with pytest.raises(OperationalError, match="disk I/O"), transaction.atomic(using="track"):
+    with (
+        failing_commit(connection_of(first)),
+        pytest.raises(OperationalError, match="disk I/O"),
+        transaction.atomic(using="track"),
+    ):
         Tag.objects.create(site=first, name="x")
         Tag.objects.create(site=second, name="x")
-        connection.connection = FailingCommit(real)
-    connection.connection = real
     assert Tag.objects.count() == 0
+
+
+# Shards that were only read.
+
+
+def in_transaction() -> list[str]:
+    """The shards whose connections are in a transaction."""
+    by_shard = {shard: connections["track"].shard_connection(shard) for shard in get_group("track").shard_names}
+    return [shard for shard, connection in by_shard.items() if connection.in_atomic_block or not connection.autocommit]
+
+
+def test_shards_that_were_only_read_are_ended_at_once(all_sites: list[Site]) -> None:
+    everyone = Barrier(4)
+    with ExitStack() as stack:
+        for shard in get_group("track").shard_names:
+            connection = connections["track"].shard_connection(shard)
+            # Who comes alone waits in vain, and raises.
+            meet = partial(meet_and_commit, everyone, type(connection)._commit, connection)
+            stack.enter_context(replaced_commit(connection, meet))
+        with transaction.atomic(using="track"):
+            assert Tag.objects.count() == 0
+    assert in_transaction() == []
+
+
+def meet_and_commit(everyone: Barrier, commit: Callable[[Any], None], connection: Any) -> None:
+    everyone.wait(timeout=30)
+    commit(connection)
+
+
+def test_a_shard_that_was_only_read_and_fails_to_end_is_named(all_sites: list[Site]) -> None:
+    failing = connections["track"].shard_connection("track-2")
+    with (
+        failing_commit(failing),
+        pytest.raises(OperationalError, match=r"shard 'track-2'.*disk I/O"),
+        transaction.atomic(using="track"),
+    ):
+        Tag.objects.count()
+    assert in_transaction() == []
+    assert Tag.objects.count() == 0
+
+
+def test_what_was_written_is_committed_whatever_becomes_of_the_shards_that_were_only_read(
+    all_sites: list[Site], told: list[Any]
+) -> None:
+    """An error would tell the caller, and ``on_commit``, that nothing was stored."""
+    first, second = sites_of_two_shards(all_sites)
+    failed: list[str] = []
+    seen: list[int] = []
+
+    def listen(shard: str, **kwargs: Any) -> None:
+        failed.append(shard)
+
+    shard_failed.connect(listen)
+    try:
+        with failing_commit(connection_of(second)), transaction.atomic(using="track"):
+            assert Tag.objects.count() == 0
+            Tag.objects.create(site=first, name="x")
+            transaction.on_commit(lambda: seen.append(1), using="track")
+    finally:
+        shard_failed.disconnect(listen)
+    assert failed == [shard_of(second)]
+    assert seen == [1]
+    assert told == []
+    assert in_transaction() == []
+    assert Tag.objects.count() == 1
 
 
 def test_a_scattered_write_that_fails_on_one_shard_changes_nothing(all_sites: list[Site]) -> None:

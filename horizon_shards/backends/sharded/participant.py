@@ -63,8 +63,11 @@ class Participant:
 
     def commit(self) -> None:
         """Commit, or release the savepoint of a transaction that somebody else ends."""
-        with logged_by_shard_only(self.connection):
-            self._commit()
+        try:
+            with logged_by_shard_only(self.connection):
+                self._commit()
+        finally:
+            self.begun = False
 
     def _commit(self) -> None:
         if self.joined:
@@ -81,15 +84,17 @@ class Participant:
             self._leave()
 
     def rollback(self) -> None:
-        """Roll back, or back to the savepoint; a connection that cannot is dropped, never an error."""
-        with logged_by_shard_only(self.connection):
-            self._rollback()
+        """Roll back, or back to the savepoint; a connection that cannot is dropped, never an error.
+
+        Does nothing where the transaction was never begun, or is committed.
+        """
+        if self.begun:
+            with logged_by_shard_only(self.connection):
+                self._rollback()
 
     def _rollback(self) -> None:
         if self.joined:
             self._roll_back_to_savepoint()
-            return
-        if not self.begun:
             return
         self.connection.in_atomic_block = False
         if not self.connection.closed_in_transaction:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import OperationalError
+from django.db import Error, OperationalError
 
 from horizon_shards import context
+from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
 from horizon_shards.backends.sharded.participant import Participant
 from horizon_shards.backends.sharded.querylog import logged_by_shard_only
-from horizon_shards.exceptions import CrossShardTransaction, PartialCommit
+from horizon_shards.exceptions import CrossShardTransaction, PartialCommit, ScatterTimeout
 from horizon_shards.signals import cross_shard_transaction
 from horizon_shards.topology import Group
 
@@ -86,30 +87,59 @@ class ShardedTransaction:
         return [participant for participant in self.participants.values() if participant.is_alive]
 
     def commit(self) -> None:
-        """Commit one shard after the other, those written to first.
+        """Commit what was written one shard after the other, then end the shards that were only read, all at once.
 
         Raises the error of the first COMMIT where nothing is committed yet, and ``PartialCommit`` where
-        something is.
+        something is. What fails on a shard that was only read is raised where no shard was written to: else the
+        transaction is committed, and listeners of ``shard_failed`` are told.
         """
         participants = self._take()
-        written = [participant.shard for participant in participants if participant.wrote]
+        writers = [participant for participant in participants if participant.wrote]
+        readers = [participant for participant in participants if not participant.wrote]
+        self._commit_writers(writers, readers)
+        error = self._end_readers([reader for reader in readers if reader.begun])
+        self._tell([writer.shard for writer in writers], "committed")
+        if error is not None and not writers:
+            raise error
+
+    def _commit_writers(self, writers: list[Participant], readers: list[Participant]) -> None:
         committed: list[str] = []
-        for position, participant in enumerate(participants):
+        for position, writer in enumerate(writers):
             try:
-                if participant.begun:
-                    participant.commit()
+                if writer.begun:
+                    writer.commit()
             except BaseException as error:
-                rest = participants[position + 1 :]
-                for other in rest:
+                rest = writers[position + 1 :]
+                for other in (*rest, *readers):
                     other.rollback()
-                self._raise(error, committed, participant, [other.shard for other in rest if other.wrote])
-            if participant.wrote:
-                committed.append(participant.shard)
-        self._tell(written, "committed")
+                self._raise(error, committed, writer, [other.shard for other in rest])
+            committed.append(writer.shard)
+
+    def _end_readers(self, readers: list[Participant]) -> BaseException | None:
+        """The first error of those shards; afterwards none of them is in the transaction any more."""
+        if not readers:
+            return None
+        by_shard = {reader.shard: reader for reader in readers}
+
+        def end(shard: str, connection: Any) -> BaseException | None:
+            try:
+                by_shard[shard].commit()
+            except Error as error:
+                # Not to the others: an error would cancel them.
+                name_shard(error, self.group, shard, connection.alias)
+                return error
+            return None
+
+        try:
+            errors = run_on_shards(self.group, {shard: reader.connection for shard, reader in by_shard.items()}, end)
+        except ScatterTimeout as error:
+            errors = [error]
+        finally:
+            for reader in readers:
+                reader.rollback()
+        return next((error for error in errors if error is not None), None)
 
     def _raise(self, error: BaseException, committed: list[str], failed: Participant, rolled_back: list[str]) -> None:
-        if not failed.wrote and not rolled_back:
-            raise error
         if not committed:
             self._tell([failed.shard, *rolled_back], "rolled_back")
             raise error
