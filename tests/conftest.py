@@ -6,14 +6,17 @@ import os
 import shutil
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The plugin also comes as an entry point; the same name twice is one plugin.
 pytest_plugins = ["horizon_shards.pytest_plugin"]
 
 EXAMPLES = {"quick": 25, "standard": 200, "ci": 1_000}
 for name, count in EXAMPLES.items():
-    settings.register_profile(name, max_examples=count, deadline=None, print_blob=True)
+    # How fast examples are made says how busy the machine is.
+    settings.register_profile(
+        name, max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "standard"))
 
 

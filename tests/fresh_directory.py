@@ -73,7 +73,7 @@ def run_processes(alias: str, tasks: list[list[Any]]) -> list[Any]:
         assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    answers = [worker.communicate(timeout=120) for worker in workers]
+    answers = [worker.communicate(timeout=600) for worker in workers]
     errors = "".join(err for _, err in answers)
     assert not errors, errors
     return [json.loads(out) for out, _ in answers]

@@ -213,7 +213,7 @@ class TestNumbers:
         assert first.result() + second.result() == list(range(997, 1_007))
 
     def test_processes_get_no_number_twice(self, directory: Directory) -> None:
-        for _ in range(5):
+        for _ in range(20):
             first, second = run_processes(directory.alias, [["ids", 20_000, 1], ["ids", 20_000, 10]])
             assert len(set(first) | set(second)) == 40_000
             if max(min(first), min(second)) < min(max(first), max(second)):

@@ -530,7 +530,7 @@ def test_workers_of_django_have_clones_of_everything_behind_the_logical_alias(
     project.makepyfile(parallel=PARALLEL)
     tests = DJANGO_TESTS.replace("{aliases}", '{"track"}')
     project.mkpydir("checked").joinpath("tests.py").write_text(tests)
-    result = project.run(sys.executable, "parallel.py", start_method, timeout=60)
+    result = project.run(sys.executable, "parallel.py", start_method, timeout=600)
     assert result.ret == 0, result.stderr.str()
     result.stderr.fnmatch_lines("Cloning test database for alias 'directory'...")
     result.stderr.fnmatch_lines("Ran 3 tests in *")

@@ -27,7 +27,7 @@ from tests.shop.models import Site, Tag
 pytestmark = pytest.mark.django_db(databases=["default", "track"], transaction=True)
 SHARDS = ("track-1", "track-2", "track-3", "track-4")
 #: Far less than what is endless takes, far more than a busy machine needs.
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 40
 #: What each engine takes very long to answer.
 ENDLESS = {
     "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1e9) SELECT max(x) FROM n",
@@ -75,6 +75,21 @@ def slow(shard: str, *, after_seconds: float = 0) -> Iterator[Event]:
 
     with connection.execute_wrapper(wait):
         yield begun
+
+
+def late(ask: Callable[[], Any], shards: tuple[str, ...], *, match: str | None = None) -> None:
+    """What is asked ends at the deadline because these shards, and no others, had not answered.
+
+    On a busy machine other shards may be late as well: then the deadline is set further away.
+    """
+    for seconds in (0.3, 3, 20):
+        began = time.monotonic()
+        with limited("track", scatter_timeout_seconds=seconds), pytest.raises(ScatterTimeout, match=match) as caught:
+            ask()
+        assert seconds <= time.monotonic() - began < seconds + PATIENCE_SECONDS
+        if caught.value.shards == shards:
+            return
+    assert caught.value.shards == shards
 
 
 @contextmanager
@@ -169,9 +184,9 @@ def test_listeners_hear_of_the_shard_that_failed_alone(tags: list[Tag], told: li
 
 
 def test_listeners_hear_of_a_shard_that_is_late(tags: list[Tag], told: list[Any]) -> None:
-    with slow("track-3"), limited("track", scatter_timeout_seconds=0.2), pytest.raises(ScatterTimeout):
-        Tag.objects.count()
-    assert told == [("track", "track-3", "ScatterTimeout")]
+    with slow("track-3"):
+        late(Tag.objects.count, ("track-3",))
+    assert told[-1] == ("track", "track-3", "ScatterTimeout")
 
 
 def test_a_transaction_that_meets_a_shard_that_is_down_changes_nothing(tags: list[Tag], tmp_path: Path) -> None:
@@ -208,17 +223,17 @@ def test_a_deadline_names_the_late_shard_and_leaves_the_connections_usable(
     tags: list[Tag], in_transaction: bool
 ) -> None:
     here = next(tag for tag in tags if shard_of(tag.site_id) != "track-3")
-    with slow("track-3"), limited("track", scatter_timeout_seconds=0.3):
-        began = time.monotonic()
-        with pytest.raises(ScatterTimeout, match=r"track-3 of 'track'.*0\.3 s.*SCATTER_TIMEOUT_SECONDS") as caught:
-            if in_transaction:
-                with atomic(using="track"):
-                    Tag.objects.filter(site=here.site_id).update(name="lost")
-                    Tag.objects.count()
-            else:
+
+    def ask() -> None:
+        if in_transaction:
+            with atomic(using="track"):
+                Tag.objects.filter(site=here.site_id).update(name="lost")
                 Tag.objects.count()
-        assert 0.3 <= time.monotonic() - began < PATIENCE_SECONDS
-    assert caught.value.shards == ("track-3",)
+        else:
+            Tag.objects.count()
+
+    with slow("track-3"):
+        late(ask, ("track-3",), match=r"track-3.* of 'track'.*\d s.*SCATTER_TIMEOUT_SECONDS")
     assert Tag.objects.filter(name="x").count() == 60
     with atomic(using="track"):
         assert Tag.objects.update(name="y") == 60
@@ -226,10 +241,8 @@ def test_a_deadline_names_the_late_shard_and_leaves_the_connections_usable(
 
 
 def test_several_late_shards_are_all_named(tags: list[Tag]) -> None:
-    late = slow("track-1"), slow("track-4"), limited("track", scatter_timeout_seconds=0.2)
-    with late[0], late[1], late[2], pytest.raises(ScatterTimeout, match="track-1, track-4") as caught:
-        list(Tag.objects.order_by("pk"))
-    assert caught.value.shards == ("track-1", "track-4")
+    with slow("track-1"), slow("track-4"):
+        late(lambda: list(Tag.objects.order_by("pk")), ("track-1", "track-4"), match="track-1,.* track-4")
 
 
 def test_a_late_write_is_rolled_back_everywhere(tags: list[Tag]) -> None:
@@ -308,7 +321,7 @@ def test_a_forked_child_asks_all_shards(tags: list[Tag]) -> None:
             status = 0 if Tag.objects.count() == 60 else 2
         finally:
             os._exit(status)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
         assert time.monotonic() < deadline, "the child hangs"
         time.sleep(0.02)
