@@ -16,8 +16,8 @@ from django.db import connections, transaction
 from django.test import SimpleTestCase, TestCase
 from django.test.testcases import DatabaseOperationForbidden
 
-from horizon_shards.directory import Directory, NewAssignment, retry, store
-from horizon_shards.directory.connection import _of_thread, close_obsolete, is_kept
+from horizon_shards.directory import Directory, NewAssignment, connection, retry, store
+from horizon_shards.directory.connection import _of_thread, close_obsolete, is_kept, keep_none
 from horizon_shards.exceptions import ConfigurationError, DirectoryUnavailable
 from tests import settings
 from tests.fresh_directory import fresh_directory, run_processes
@@ -263,6 +263,18 @@ class TestConnections:
             directory.assign("x1", shard="a", bucket=0)
             close_obsolete()
             assert _of_thread.held[alias].wrapper.connection is kept is not None
+
+    def test_none_is_kept_to_a_database_that_is_to_be_dropped(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "_never_kept", set())
+        with fresh_directory(tmp_path, CONN_MAX_AGE=None) as alias:
+            Directory(alias, database="track").lookup(["x1"])
+            assert is_kept(alias)
+            keep_none(alias)
+            assert not is_kept(alias)
+            Directory(alias, database="track").lookup(["x1"])
+            assert not is_kept(alias)
 
     def test_an_old_connection_is_closed_after_the_request(self, tmp_path: Path) -> None:
         with fresh_directory(tmp_path, CONN_MAX_AGE=1) as alias:

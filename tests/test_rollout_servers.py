@@ -26,6 +26,22 @@ for n in (1, 2, 3):
     with type(wrapper)({**wrapper.settings_dict, "NAME": None}, "server").cursor() as cursor:
         cursor.execute(f"%s DATABASE %s horizon_rollout_{n}")
 """
+#: The directory on the server as well, whose connections a process keeps.
+KEPT = """
+DATABASES["directory"] = {**server("rollout_directory"), "CONN_MAX_AGE": 600, "TEST": {}}
+"""
+TESTS = """
+from django.test import TestCase
+from tests.rollout_app.models import Page
+
+
+class T(TestCase):
+    databases = {"default", "directory", "track"}
+
+    def test_it(self):
+        Page.objects.bulk_create([Page(site=n, path="/") for n in range(20)])
+        assert Page.objects.filter(site=7).count() == 1
+"""
 NAMES = (
     "from django.db import connections\nfrom django.db.migrations.recorder import MigrationRecorder\n"
     "print([sum(app == 'rollout_app' for app, _ in MigrationRecorder(connections[f'track_{n}']).applied_migrations()) "
@@ -89,3 +105,9 @@ def test_a_server_that_is_down_is_named(project: Project) -> None:
     assert "DOWN" in project.manage("shards").stdout
     project.set(ON_SERVER)
     assert project.python(NAMES) == "[0, 4, 4]\n"
+
+
+def test_test_databases_are_dropped_though_connections_to_the_directory_are_kept(project: Project) -> None:
+    project.set(ON_SERVER + KEPT)
+    (project.folder / "tests_of_project.py").write_text(TESTS)
+    assert "OK" in project.manage("test", "tests_of_project", "-v0", "--noinput").stderr

@@ -34,6 +34,8 @@ class _OfThread(threading.local):
 
 
 _of_thread = _OfThread()
+#: Aliases whose connections are closed after each piece of work, whatever ``CONN_MAX_AGE`` says.
+_never_kept: set[str] = set()
 #: Connections of a parent process. Freeing one would say goodbye on a socket that the parent still uses.
 _inherited: list[BaseDatabaseWrapper] = []
 
@@ -64,7 +66,7 @@ def session(alias: str, *, write: bool) -> Iterator[BaseDatabaseWrapper]:
         _close(held.wrapper)
         raise
     held.wrapper.close_if_unusable_or_obsolete()
-    if held.wrapper.settings_dict["CONN_MAX_AGE"] == 0:
+    if held.wrapper.settings_dict["CONN_MAX_AGE"] == 0 or alias in _never_kept:
         _close(held.wrapper)
 
 
@@ -83,6 +85,15 @@ def transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
         raise
     finally:
         connection.set_autocommit(True)
+
+
+def keep_none(alias: str) -> None:
+    """From now on close connections to ``alias`` after each piece of work, in every thread.
+
+    For a test database: PostgreSQL drops none that anybody is connected to.
+    """
+    _never_kept.add(alias)
+    close_all()
 
 
 def is_kept(alias: str) -> bool:

@@ -9,6 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.creation import BaseDatabaseCreation
 
 from horizon_shards.backends.sharded.once import OnceCreation
+from horizon_shards.directory.connection import keep_none
 
 #: In ``TEST``: ``{alias: name of the test database}``, for worker processes that are not forked.
 MADE = "MADE_FOR_SHARDS"
@@ -47,6 +48,8 @@ class DatabaseCreation(BaseDatabaseCreation):
         Django asks for it before it makes any database: this is when the real names are known.
         """
         self._real_names = {other.alias: other.settings_dict["NAME"] for other in self._storage()}
+        if (directory := self.logical.group.config.directory) is not None:
+            keep_none(directory)
         return ("horizon_shards", self.connection.alias)
 
     def create_test_db(
