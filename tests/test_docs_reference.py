@@ -10,8 +10,10 @@ from types import ModuleType
 import pytest
 from django.dispatch import Signal
 
-from horizon_shards import conf, context, exceptions, signals
+from horizon_shards import conf, context, exceptions, fields, models, signals
+from horizon_shards.declarations import declare_by_default
 from horizon_shards.mapping import BucketMapping, DirectoryMapping, RangeMapping
+from horizon_shards.models.deletion import SHARD_HANDLERS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
@@ -58,6 +60,14 @@ def test_the_keys_and_classes_of_the_mapping_have_rows_and_no_others() -> None:
 def test_the_row_of_a_mapping_names_its_options(mapping: type[BucketMapping]) -> None:
     row = next(line for line in section("Keys of `MAPPING`").splitlines() if f"| `{mapping.__name__}` |" in line)
     assert set(re.findall(r"`([A-Z_]+)`", row.split("|")[2])) == mapping.known_options
+
+
+def test_every_name_for_models_has_a_row_and_no_other() -> None:
+    tables = {"Assignment", "Block", "Bucket"}
+    handlers = {handler.__name__ for handler in SHARD_HANDLERS}
+    names = {*models.__all__, *fields.__all__, *handlers, declare_by_default.__name__} - tables
+    first_columns = re.findall(r"^\| (`.*?`) \|", section("Models"), re.MULTILINE)
+    assert {name for column in first_columns for name in re.findall(r"`(\w+)", column)} == names
 
 
 def test_every_error_has_a_row_with_its_base_and_no_other() -> None:
