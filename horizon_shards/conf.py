@@ -27,6 +27,7 @@ OWN_KEYS = {
     "SCATTER_THREADS",
     "MAX_ROWS",
     "FEDERATION",
+    "MAX_KEYS",
     "TRANSACTIONS",
     "HISTORICAL_MODELS",
 }
@@ -76,6 +77,7 @@ class GroupConfig:
     scatter_threads: int = 16
     max_rows: int = 300_000
     federation_max_rows: int = 0
+    max_keys: int = 10_000
     transactions: Transactions = "best_effort"
     historical_models: frozenset[str] = frozenset()
 
@@ -108,6 +110,7 @@ def read_group(alias: str) -> GroupConfig:
         scatter_threads=_positive(entry, "SCATTER_THREADS", 16, where),
         max_rows=_positive(entry, "MAX_ROWS", 300_000, where),
         federation_max_rows=_federation(entry.get("FEDERATION", {}), f"{where}['FEDERATION']"),
+        max_keys=_positive(entry, "MAX_KEYS", 10_000, where),
         transactions=cast(
             Transactions, _choice(entry, "TRANSACTIONS", ("single", "best_effort"), "best_effort", where)
         ),

@@ -73,6 +73,14 @@ class RowLimitExceeded(HorizonShardsError, DatabaseError):
     """A merge or a federated query would hold more rows in memory than ``MAX_ROWS`` allows."""
 
 
+class KeyLimitExceeded(RowLimitExceeded):
+    """A query that has to run before another gives more values than ``MAX_KEYS`` allows to bind; ``count`` of them."""
+
+    def __init__(self, message: str, *, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+
+
 class CrossShardTransaction(HorizonShardsError, DatabaseError):
     """A transaction in mode ``single`` tried to write to a second shard."""
 

@@ -92,7 +92,7 @@ def test_every_function_of_the_context_has_a_row_with_its_arguments_and_no_other
 
 def test_the_defaults_of_the_page_are_those_of_the_code() -> None:
     fields = conf.GroupConfig.__dataclass_fields__
-    for key in ("SCATTER", "SCATTER_TIMEOUT_SECONDS", "SCATTER_THREADS", "MAX_ROWS", "TRANSACTIONS"):
+    for key in ("SCATTER", "SCATTER_TIMEOUT_SECONDS", "SCATTER_THREADS", "MAX_ROWS", "MAX_KEYS", "TRANSACTIONS"):
         row = next(line for line in section("Keys of a logical database").splitlines() if f"| `{key}` |" in line)
         stated = row.split("|")[3].strip(' `"').replace(",", "")
         assert stated == str(fields[key.lower()].default)

@@ -13,7 +13,9 @@ def wasted(verdict: Verdict) -> str | None:
     A wrong answer is not the only failure: a planner that always asks everybody gives right answers.
     """
     query = verdict.query
-    if query.keys is None or verdict.result != "same" or "set operation" in query.kinds:
+    # What runs first, or beside it, has conditions of its own.
+    others = query.kinds & {"set operation", "subquery elsewhere"}
+    if query.keys is None or verdict.result != "same" or others:
         return None
     allowed = max(1, len(query.keys))
     for sender, plan in verdict.planned:

@@ -182,16 +182,39 @@ def comparisons(draw: st.DrawFn, model: str) -> Test:
     return Test(left + name, f'F("{right}"){plus}', frozenset(kinds))
 
 
+#: Conditions with a query inside, by model; the first of each is on colocated rows, the others are answered elsewhere.
 SUBQUERIES = {
-    "Visit": ("visitor__in=Visitor.objects.filter({})", "Visitor"),
-    "Visitor": ('Exists(Visit.objects.filter({}, visitor=OuterRef("pk")))', "Visit"),
-    "Order": ("account__in=Account.objects.filter({})", "Account"),
+    "Visit": (
+        ("visitor__in=Visitor.objects.filter({})", "Visitor"),
+        ("site__in=Site.objects.filter({})", "Site"),
+        ('path__in=Visitor.objects.filter({}).values("nick")', "Visitor"),
+        ('ms__in=Order.objects.filter({}).values("amount")', "Order"),
+        ('price__gte=Invoice.objects.filter({}).order_by("pk").values("total")[:1]', "Invoice"),
+        ('Exists(Tag.objects.filter({}, name=OuterRef("path")))', "Tag"),
+    ),
+    "Visitor": (
+        ('Exists(Visit.objects.filter({}, visitor=OuterRef("pk")))', "Visit"),
+        ('nick__in=Visit.objects.filter({}).values("path")', "Visit"),
+        ('Exists(Country.objects.filter({}, name=OuterRef("nick")))', "Country"),
+        ('Exists(Visitor.objects.filter({}, nick=OuterRef("nick")))', "Visitor"),
+        ("Exists(Account.objects.filter({}))", "Account"),
+    ),
+    "Order": (
+        ("account__in=Account.objects.filter({})", "Account"),
+        ('amount__in=Visit.objects.filter({}).values("ms")', "Visit"),
+    ),
+    "Country": (
+        ('pk__in=Country.objects.filter({}).values("pk")', "Country"),
+        ('pk__in=Visit.objects.filter({}).values("country")', "Visit"),
+        ('Exists(Visit.objects.filter({}, country=OuterRef("pk")))', "Visit"),
+    ),
 }
 
 
 @st.composite
 def subqueries(draw: st.DrawFn, model: str, data: Dataset, nesting: int) -> Bare:
-    """A condition with a query inside, on colocated rows."""
-    template, inner = SUBQUERIES[model]
+    """A condition with a query inside, on colocated rows or elsewhere."""
+    template, inner = draw(st.sampled_from(SUBQUERIES[model]))
     condition = draw(conditions(inner, data, 1, nesting))
-    return Bare(template.replace("{}", str(condition)), condition.kinds | {"filter", "subquery"})
+    where = {"subquery"} if template == SUBQUERIES[model][0][0] else {"subquery elsewhere"}
+    return Bare(template.replace("{}", str(condition)), condition.kinds | {"filter"} | where)

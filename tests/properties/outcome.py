@@ -143,5 +143,7 @@ def _instance(instance: Any, side: Side, above: tuple[Any, ...]) -> Any:
     related: dict[str, Any] = {name: plain(found, side, above) for name, found in sorted(cached.items())}
     for name, found in getattr(instance, "_prefetched_objects_cache", {}).items():
         related[name] = Unordered(plain(one, side, above) for one in found)
-    home = "home" if instance._state.db == side.alias else instance._state.db
+    # On the shards' side, unsharded rows are at home in their own database.
+    at_home = instance._state.db == side.alias or (isinstance(instance, shop.Site) and instance._state.db == "default")
+    home = "home" if at_home else instance._state.db
     return Row(type(instance).__name__, home, loaded, related)

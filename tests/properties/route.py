@@ -19,7 +19,7 @@ class OracleRouter:
     """Inside :func:`asking`, every model of the shop lives in one plain database; outside it has no opinion."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
-        if model is Site or model._meta.app_label != Site._meta.app_label:
+        if model._meta.app_label != Site._meta.app_label:
             return None if _alias.get() is None else "default"
         return _alias.get()
 

@@ -130,9 +130,9 @@ def store(rows: Rows, name: str, *, through: Side = SHARDS_SIDE, one_by_one: boo
         made.append(instances)
         return instances
 
-    Site.objects.using("default").bulk_create(
-        [Site(pk=pk, name=TEXTS[pk % len(TEXTS)]) for pk in rows.sites], ignore_conflicts=True
-    )
+    for alias in ("default", ORACLE):
+        named = [Site(pk=pk, name=TEXTS[pk % len(TEXTS)]) for pk in rows.sites]
+        Site.objects.using(alias).bulk_create(named, ignore_conflicts=True)
     create(Country, [Country(pk=n, code=code, name=name) for n, (code, name) in enumerate(COUNTRIES, 1)])
     visitors = create(Visitor, [Visitor(**row) for row in rows.visitors])
     tags = create(Tag, [Tag(**row) for row in rows.tags])

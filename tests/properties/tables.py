@@ -30,7 +30,7 @@ def create_missing(alias: str) -> None:
     """Create the tables of the group that ``alias`` does not have yet, whatever the router says."""
     connection = connections[alias]
     present = set(connection.introspection.table_names())
-    for model in declared_models(LOGICAL):
+    for model in (Site, *declared_models(LOGICAL)):
         # Creating a model creates its automatic many-to-many tables, too.
         if model._meta.db_table not in present and not model._meta.auto_created:
             with connection.schema_editor() as editor:
@@ -114,5 +114,6 @@ def empty() -> None:
         for model in reversed(MODELS):
             with connections[alias].cursor() as cursor:
                 cursor.execute(f"DELETE FROM {connections[alias].ops.quote_name(model._meta.db_table)}")
-    with connections["default"].cursor() as cursor:
-        cursor.execute(f"DELETE FROM {Site._meta.db_table}")
+    for alias in ("default", ORACLE):
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"DELETE FROM {Site._meta.db_table}")

@@ -68,6 +68,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "Invoice": columns("site key", "number int", "total decimal"),
     "Account": columns("id id:Account", "email text", "orders__amount int null many", "orders id:Order null many"),
     "Order": columns("id id:Order", "account id:Account", "amount int", "account__email text"),
+    "Site": columns("name text"),
 }  # fmt: skip
 
 #: How often each model is asked.

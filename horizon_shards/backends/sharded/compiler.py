@@ -13,6 +13,7 @@ from django.db.models.sql.subqueries import AggregateQuery
 from horizon_shards.backends.sharded import inserts, writes
 from horizon_shards.backends.sharded.aggregates import ScatterAggregate, ScatterCount
 from horizon_shards.backends.sharded.combined import ScatterCombined
+from horizon_shards.backends.sharded.elsewhere import steps_of
 from horizon_shards.backends.sharded.execute import name_shard
 from horizon_shards.backends.sharded.federation.refusals import limit_of
 from horizon_shards.backends.sharded.federation.select import OrFederated, federated
@@ -24,6 +25,7 @@ from horizon_shards.backends.sharded.planner import operation_of, plan_query
 from horizon_shards.backends.sharded.pushdown import groups_are_whole
 from horizon_shards.backends.sharded.scatter import ScatterSelect
 from horizon_shards.backends.sharded.shortcut import adds_no_joins
+from horizon_shards.backends.sharded.stepped import SteppedCompiler
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_planned
@@ -45,7 +47,12 @@ def route(name: str, query: Query, connection: Any, using: str | None, elide_emp
 
 def _planned(name: str, query: Query, connection: Any, elide_empty: bool) -> Any:
     operation = operation_of(name)
-    plan, tables = plan_query(query, connection.group, operation)
+    try:
+        plan, tables = plan_query(query, connection.group, operation)
+    except QueryNotSupported:
+        if not (steps := steps_of(query, connection.group)):
+            raise
+        return SteppedCompiler(query, connection, steps, lambda left: route(name, left, connection, using, elide_empty))
     if plan.mode in ("single", "none"):
         mixin = BareRead if tables is None and BareRead.fits(name, query, connection) else SingleShard
         return build(mixin, name, query, connection, plan, tables, elide_empty)

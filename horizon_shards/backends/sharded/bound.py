@@ -1,0 +1,55 @@
+"""``column IN (values)`` for values that another query gave: three-valued as SQL's, and without the engine's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models.lookups import In, IsNull
+from django.db.models.sql.where import AND, WhereNode
+
+
+class Pending:
+    """Stands for values that are known at execution only."""
+
+    def __repr__(self) -> str:
+        return "the values of another query"
+
+
+class BoundIn(In):
+    """IN over values, one of which may be NULL: then it is unknown for every row that has none of the others."""
+
+    def __init__(self, lhs: Any, values: Iterable[Any]) -> None:
+        super().__init__(lhs, list(values))
+
+    def process_rhs(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """The values as parameters; whole numbers are written out, since engines limit the parameters."""
+        values = dict.fromkeys(self.rhs)
+        if not values:
+            raise EmptyResultSet
+        known: Any = [value for value in values if value is not None]
+        sqls, params = self.batch_process_rhs(compiler, connection, known) if known else ((), ())
+        written = [_written(sql, param) for sql, param in zip(sqls, params, strict=True)]
+        nulls = ["NULL"] if None in values else []
+        left = [param for text, param in zip(written, params, strict=True) if text is None]
+        texts = [text or sql for text, sql in zip(written, sqls, strict=True)]
+        return f"({', '.join(texts + nulls)})", tuple(left)
+
+
+class PendingIn(BoundIn):
+    """Stands in a plan for a :class:`BoundIn` whose values are not known yet; it narrows nothing."""
+
+    def __init__(self, lhs: Any) -> None:
+        super().__init__(lhs, [])
+        self.rhs = Pending()
+
+
+def _written(sql: str, param: Any) -> str | None:
+    return str(param) if type(param) is int and sql == "%s" else None
+
+
+def bound_exists(lhs: Any, lookup: Any) -> WhereNode:
+    """As ``lookup``, but false where the left side is NULL: what EXISTS says of a row."""
+    not_null: Any = IsNull(lhs, False)
+    return WhereNode([lookup, not_null], AND)

@@ -1,0 +1,171 @@
+"""Which parts of a query have to be asked elsewhere first, so that the rest can be planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models.expressions import Col, Exists, Expression, OuterRef, ResolvedOuterRef, Subquery
+from django.db.models.lookups import Exact, In
+from django.db.models.sql import Query
+from django.db.models.sql.subqueries import AggregateQuery
+from django.db.models.sql.where import WhereNode
+
+from horizon_shards.backends.sharded.resolve import Shards, resolve
+from horizon_shards.backends.sharded.rewrite import replaced_query
+from horizon_shards.backends.sharded.steps import (
+    ExistsStep,
+    MatchStep,
+    MembersStep,
+    Step,
+    ValueStep,
+    is_scalar,
+    of_one_type,
+    selected_column,
+)
+from horizon_shards.backends.sharded.subqueries import check_nested, required_leaves
+from horizon_shards.backends.sharded.tables import Tables
+from horizon_shards.backends.sharded.walk import Nested, contents_of
+from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.placement import Placement
+from horizon_shards.topology import Group
+
+Placements = dict[str, Placement]
+
+
+def steps_of(query: Any, group: Group) -> list[Step]:
+    """What has to run before ``query`` can be planned; empty where nothing would help.
+
+    Raises ``QueryNotSupported`` where a part can neither run on each shard nor first.
+    """
+    if isinstance(query, AggregateQuery):
+        return steps_of(query.inner_query, group)
+    if query.combinator:
+        return [step for part in query.combined_queries for step in steps_of(part, group)]
+    tables = Tables(query, group.alias)
+    shards = resolve(query.where, tables.by_alias) if tables.sharded else frozenset(group.shard_names[:1])
+    return [
+        step
+        for nested in contents_of(query).nested
+        for step in _steps_of_nested(nested, tables.by_alias, shards, group)
+    ]
+
+
+def _steps_of_nested(nested: Nested, outer: Placements, shards: Shards, group: Group) -> list[Step]:
+    try:
+        _check(nested, outer, shards, group)
+    except QueryNotSupported as refusal:
+        deeper = _deeper_steps(nested, outer, shards, group)
+        if deeper:
+            return deeper
+        step = _step_of(nested)
+        if step is None:
+            raise refusal
+        return [step]
+    return []
+
+
+def _check(nested: Nested, outer: Placements, shards: Shards, group: Group) -> None:
+    check_nested(nested, outer, shards, group)
+    if not any(placement.sharded for placement in outer.values()) and Tables(nested.query, group.alias).sharded:
+        raise QueryNotSupported(
+            f"The subquery on {nested.query.get_meta().label} would see the rows of one shard only.", reason="subquery"
+        )
+
+
+def _deeper_steps(nested: Nested, outer: Placements, shards: Shards, group: Group) -> list[Step]:
+    """Steps inside the nested query, after which it can run on each shard; empty where there are none."""
+    query = nested.query
+    try:
+        inner = outer | Tables(query, group.alias).by_alias
+        steps = [step for one in contents_of(query).nested for step in _steps_of_nested(one, inner, shards, group)]
+        if steps:
+            _check(Nested(with_pending(query, steps), nested.user, nested.negated), outer, shards, group)
+    except QueryNotSupported:
+        return []
+    return steps
+
+
+def with_pending(query: Any, steps: list[Step]) -> Any:
+    """The query as it will be, without the answers."""
+    return replaced_query(query, {id(step.replaces): step.pending() for step in steps})
+
+
+def _step_of(nested: Nested) -> Step | None:
+    """The step that answers a nested query, or None where only the database of the outer one could."""
+    query, user = nested.query, nested.user
+    if isinstance(user, Exists):
+        return _match_of(query, user) if refers_outside(query) else ExistsStep(query, user)
+    if refers_outside(query):
+        return None
+    if isinstance(user, In):
+        selected = selected_column(query)
+        plain = user.lookup_name == "in" and not user.bilateral_transforms and selected is not None
+        if not plain or not of_one_type(user.lhs, selected):
+            return None
+        return MembersStep(query, user)
+    if isinstance(user, Subquery) or not is_scalar(query, user):
+        return None
+    return ValueStep(query, query)
+
+
+def _match_of(query: Any, exists: Exists) -> Step | None:
+    """EXISTS that one equality ties to the outer row, as a query for the values of its inner side."""
+    plain = not query.combinator and not query.distinct and query.group_by is None and query.low_mark == 0
+    ties = [tie for leaf in required_leaves(query.where) if (tie := _tie(leaf, query))] if plain else []
+    if len(ties) != 1 or query.high_mark not in (None, 1):
+        return None
+    leaf, inner, outer = ties[0]
+    free = replaced_query(query, {id(leaf): WhereNode()}).clone()
+    free.clear_limits()
+    free.clear_ordering(force=True)
+    free.set_annotation_mask(())
+    free.set_extra_mask(())
+    free.select, free.values_select, free.default_cols = (inner,), (), False
+    if refers_outside(free) or not of_one_type(outer, inner):
+        return None
+    return MatchStep(free, exists, outer)
+
+
+def _tie(leaf: Any, query: Query) -> tuple[Any, Col, Col] | None:
+    """``(leaf, inner column, outer column)`` of an equality between a row and the outer one."""
+    if not isinstance(leaf, Exact) or leaf.lookup_name != "exact" or leaf.bilateral_transforms:
+        return None
+    sides = leaf.lhs, leaf.rhs
+    if not all(isinstance(side, Col) for side in sides):
+        return None
+    inner = [side for side in sides if side.alias in query.alias_map]
+    outer = [side for side in sides if side.alias not in query.alias_map]
+    return (leaf, inner[0], outer[0]) if len(inner) == len(outer) == 1 else None
+
+
+def refers_outside(node: Any, scope: frozenset[str] = frozenset()) -> bool:
+    """Whether an expression names a column of no alias in ``scope`` and of no query inside it."""
+    if isinstance(node, Query):
+        inside = scope | node.alias_map.keys()
+        return any(refers_outside(part, inside) for part in _parts(node))
+    if isinstance(node, Col):
+        return node.alias not in scope
+    if isinstance(node, OuterRef | ResolvedOuterRef):
+        return True
+    return any(refers_outside(source, scope) for source in _below(node))
+
+
+def _parts(query: Any) -> Iterator[Any]:
+    yield from (query.where, *query.annotations.values(), *query.select, *query.combined_queries)
+    yield from (term for term in query.order_by if isinstance(term, Expression))
+    if isinstance(query.group_by, tuple):
+        yield from query.group_by
+    for relation in query._filtered_relations.values():
+        if relation.resolved_condition is not None:
+            yield relation.resolved_condition
+
+
+def _below(node: Any) -> Iterator[Any]:
+    if isinstance(node, WhereNode):
+        yield from node.children
+    elif hasattr(node, "get_source_expressions"):
+        yield from (source for source in node.get_source_expressions() if source is not None)
+        rhs = getattr(node, "rhs", None)
+        if isinstance(rhs, list | tuple):
+            yield from rhs

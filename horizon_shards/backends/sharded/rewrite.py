@@ -1,0 +1,82 @@
+"""A query with some of its expressions replaced; what does not change is shared with the original."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models.sql import Query
+from django.db.models.sql.where import WhereNode
+
+#: The replacements, by the identity of what they replace.
+Replacements = Mapping[int, Any]
+
+
+def replaced(node: Any, new: Replacements) -> Any:
+    """``node`` with the replacements made in it and below it."""
+    if id(node) in new:
+        return new[id(node)]
+    if isinstance(node, Query):
+        return replaced_query(node, new)
+    if isinstance(node, WhereNode):
+        children = [replaced(child, new) for child in node.children]
+        if _same(children, node.children):
+            return node
+        return _where(node, children)
+    return _replaced_expression(node, new)
+
+
+def replaced_query(query: Any, new: Replacements) -> Any:
+    """As :func:`replaced`, of a whole query."""
+    parts = {name: _replaced_part(getattr(query, name), new) for name in PARTS if hasattr(query, name)}
+    changed = {name: part for name, part in parts.items() if part is not getattr(query, name)}
+    if not changed:
+        return query
+    clone = query.clone()
+    for name, part in changed.items():
+        setattr(clone, name, part)
+    if hasattr(query, "related_updates"):
+        # Cloning shares what an UPDATE sets.
+        clone.values = changed.get("values", list(query.values))
+        clone.related_ids = query.related_ids
+    return clone
+
+
+#: The attributes of queries that hold expressions.
+PARTS = ("where", "annotations", "select", "order_by", "group_by", "values", "inner_query", "combined_queries")
+
+
+def _replaced_part(part: Any, new: Replacements) -> Any:
+    if isinstance(part, dict):
+        items = {name: replaced(value, new) for name, value in part.items()}
+        return part if _same(items.values(), part.values()) else items
+    if isinstance(part, tuple | list):
+        found = [_replaced_part(one, new) if isinstance(one, tuple) else replaced(one, new) for one in part]
+        return part if _same(found, part) else type(part)(found)
+    return replaced(part, new)
+
+
+def _replaced_expression(node: Any, new: Replacements) -> Any:
+    if not hasattr(node, "get_source_expressions"):
+        return node
+    sources = node.get_source_expressions()
+    inside = [replaced(source, new) for source in sources]
+    listed = getattr(node, "rhs", None)
+    values = _replaced_part(listed, new) if isinstance(listed, list | tuple) else listed
+    if _same(inside, sources) and values is listed:
+        return node
+    copy = node.copy()
+    copy.set_source_expressions(inside)
+    if values is not listed:
+        copy.rhs = values
+    return copy
+
+
+def _where(node: WhereNode, children: list[Any]) -> WhereNode:
+    made: WhereNode = node.create(connector=node.connector, negated=node.negated)
+    made.children = children
+    return made
+
+
+def _same(left: Any, right: Any) -> bool:
+    return all(one is other for one, other in zip(left, right, strict=True))

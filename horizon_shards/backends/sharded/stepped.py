@@ -1,0 +1,73 @@
+"""A query that needs the answers of others: they run first, each time, and what is left is planned with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from horizon_shards.backends.sharded.elsewhere import with_pending
+from horizon_shards.backends.sharded.rewrite import replaced_query
+from horizon_shards.backends.sharded.steps import Step
+
+
+class SteppedCompiler:
+    """Stands for the compiler of a query until its steps have run; then for that of the query with their answers."""
+
+    def __init__(self, query: Any, connection: Any, steps: list[Step], route: Callable[[Any], Any]) -> None:
+        self.query = query
+        self.logical = connection
+        self.steps = steps
+        #: From the query that is left to its compiler.
+        self.route = route
+        self.inner: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Django reads what selecting found from the compiler, after it has run.
+        if name.startswith("__") or self.__dict__.get("inner") is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.inner, name)
+
+    @property
+    def connection(self) -> Any:
+        """The connection of the shard that the SQL is made for; before it is known, of the one that leads."""
+        return self.logical.lead if self.inner is None else self.inner.connection
+
+    def ready(self) -> Any:
+        """The compiler of the query with the answers, which are asked for now."""
+        max_keys = self.logical.group.config.max_keys
+        answers = {id(step.replaces): step.answer(max_keys) for step in self.steps}
+        self.inner = self.route(replaced_query(self.query, answers))
+        return self.inner
+
+    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the steps, then the query."""
+        return self.ready().execute_sql(*args, **kwargs)
+
+    def execute_returning_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """As :meth:`execute_sql`, of Django 6's UPDATE ... RETURNING."""
+        return self.ready().execute_returning_sql(*args, **kwargs)
+
+    def has_results(self) -> bool:
+        """As :meth:`execute_sql`, of ``exists()``."""
+        return bool(self.ready().has_results())
+
+    def results_iter(self, results: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The rows; runs the query unless its results are given."""
+        compiler = self.inner if results is not None else self.ready()
+        return compiler.results_iter(results, *args, **kwargs)
+
+    def merged_rows(self, *args: Any, **kwargs: Any) -> Any:
+        """The rows of all shards, for the compilers that count them."""
+        return self.ready().merged_rows(*args, **kwargs)
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """The SQL as it is written, before any step: for reading, no shard could run it."""
+        lead = self.logical.lead
+        return lead.ops.compiler(self.query.compiler)(self.query, lead, lead.alias).as_sql(*args, **kwargs)
+
+    def explain_query(self) -> Iterator[str]:
+        """The steps, without running them, and the plan of what is left."""
+        for step in self.steps:
+            yield f"first: {step}"
+        yield "then, with these values:"
+        yield from str(self.route(with_pending(self.query, self.steps)).plan).splitlines()

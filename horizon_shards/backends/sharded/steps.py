@@ -1,0 +1,175 @@
+"""Queries that have to run before another one, because their rows are elsewhere: what they ask, and what is bound."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db import router
+from django.db.models.expressions import Value
+from django.db.models.lookups import In
+from django.db.models.sql import Query
+
+from horizon_shards.backends.sharded.bound import BoundIn, Pending, PendingIn, bound_exists
+from horizon_shards.backends.sharded.order import PLAIN, TEXT, internal_type, output_field
+from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
+
+
+@dataclass(frozen=True)
+class Step(ABC):
+    """A query that runs first (``query``), and the expression of the outer query that its rows replace."""
+
+    query: Any
+    replaces: Any
+
+    @property
+    def home(self) -> str:
+        """The alias of the database that answers."""
+        return home_of(self.query)
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.query.get_meta().label} from {self.home}"
+
+    @property
+    @abstractmethod
+    def what(self) -> str:
+        """What is fetched, in words."""
+
+    @abstractmethod
+    def pending(self) -> Any:
+        """What stands for the answer in a plan."""
+
+    @abstractmethod
+    def answer(self, max_keys: int) -> Any:
+        """Run the query; what replaces the expression."""
+
+
+class MembersStep(Step):
+    """``column IN (SELECT ...)``."""
+
+    what = "the values"
+
+    def pending(self) -> Any:
+        return PendingIn(self.replaces.lhs)
+
+    def answer(self, max_keys: int) -> Any:
+        return BoundIn(self.replaces.lhs, values_of(self.query, max_keys))
+
+
+@dataclass(frozen=True)
+class MatchStep(Step):
+    """``EXISTS (SELECT ... WHERE inner column = column)``: the values of the inner column."""
+
+    column: Any = None
+
+    what = "the matching values"
+
+    def pending(self) -> Any:
+        return bound_exists(self.column, PendingIn(self.column))
+
+    def answer(self, max_keys: int) -> Any:
+        values = [value for value in values_of(self.query, max_keys) if value is not None]
+        return bound_exists(self.column, BoundIn(self.column, values))
+
+
+class ExistsStep(Step):
+    """``EXISTS (SELECT ...)`` that does not refer to the outer row."""
+
+    what = "whether there is a row"
+
+    def pending(self) -> Any:
+        return Value(Pending(), output_field=self.replaces.output_field)
+
+    def answer(self, max_keys: int) -> Any:
+        found = next(rows_of(self.query), None) is not None
+        return Value(found, output_field=self.replaces.output_field)
+
+
+class ValueStep(Step):
+    """A subquery that gives one value, or none: NULL."""
+
+    what = "the one value"
+
+    def pending(self) -> Any:
+        return Value(Pending(), output_field=self.replaces.output_field)
+
+    def answer(self, max_keys: int) -> Any:
+        rows = list(islice(rows_of(self.query), 2))
+        if len(rows) > 1:
+            raise QueryNotSupported(
+                f"The subquery on {self.query.get_meta().label} gives more than one row where one value is compared: "
+                "slice it ([:1]), or use __in.",
+                reason="subquery",
+            )
+        return Value(rows[0][0] if rows else None, output_field=self.replaces.output_field)
+
+
+def home_of(query: Any) -> str:
+    """The alias that Django would run the query on."""
+    return str(getattr(query, "_db", None) or router.db_for_read(query.model))
+
+
+def rows_of(query: Any) -> Iterator[Any]:
+    """The rows of a query that stood inside another one, from its own database."""
+    inner = query.clone()
+    inner.subquery = False
+    return iter(inner.get_compiler(using=home_of(query)).results_iter(tuple_expected=True, chunked_fetch=True))
+
+
+def values_of(query: Any, max_keys: int) -> list[Any]:
+    """The values of a query with one column, each once; raises ``KeyLimitExceeded`` beyond ``max_keys``."""
+    inner = without_duplicates(query)
+    values: dict[Any, None] = {}
+    for row in rows_of(inner):
+        values[row[0]] = None
+        if len(values) > max_keys:
+            raise too_many_keys(inner, max_keys)
+    return list(values)
+
+
+def without_duplicates(query: Any) -> Any:
+    """The query with DISTINCT, where that loses no value: the databases may call different texts equal."""
+    if query.is_sliced or query.distinct or query.combinator or query.group_by is not None:
+        return query
+    column = selected_column(query)
+    if column is None or internal_type(output_field(column)) not in PLAIN | {"UUIDField"}:
+        return query
+    inner = query.clone()
+    inner.clear_ordering(clear_default=True)
+    inner.distinct = True
+    return inner
+
+
+def too_many_keys(query: Any, max_keys: int) -> KeyLimitExceeded:
+    """The error of a step that gives too many values; counts them."""
+    count = query.clone().get_count(using=home_of(query))
+    return KeyLimitExceeded(
+        f"The query on {query.get_meta().label} ({home_of(query)}) has to run first, and gives {count} values, more "
+        f"than MAX_KEYS = {max_keys}: narrow it, put its condition on a model of the same shards, or raise MAX_KEYS.",
+        count=count,
+    )
+
+
+def selected_column(query: Any) -> Any:
+    """The one expression that a query selects, or None where it selects several or whole rows."""
+    if query.combinator or query.default_cols:
+        return None
+    columns = [*query.select, *query.annotation_select.values()]
+    return columns[0] if len(columns) == 1 else None
+
+
+def of_one_type(left: Any, right: Any) -> bool:
+    """Whether values of ``right`` may be compared with ``left`` in another database."""
+    kinds = [internal_type(output_field(expression)) for expression in (left, right)]
+    return kinds[0] == kinds[1] or any(set(kinds) <= family for family in (TEXT, WHOLE))
+
+
+WHOLE = {kind for kind in PLAIN if "Integer" in kind or "Auto" in kind}
+
+
+def is_scalar(query: Query, user: Any) -> bool:
+    """Whether a subquery stands for one value."""
+    return not isinstance(user, In) and selected_column(query) is not None

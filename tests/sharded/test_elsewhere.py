@@ -1,0 +1,195 @@
+"""Queries inside queries whose rows are elsewhere: they run first, and their values are bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
+from horizon_shards.testing import capture_shards
+from horizon_shards.topology import get_group
+from tests.shop.models import Country, Customer, Site, Tag, Visit, Visitor
+
+pytestmark = pytest.mark.django_db(databases=["default", "track", "crm"])
+
+
+def named(*names: str) -> Any:
+    """The sites of these names: rows of the default database."""
+    return Site.objects.filter(name__in=names)
+
+
+def paths(queryset: Any) -> list[str]:
+    return sorted(queryset.values_list("path", flat=True))
+
+
+def test_keys_from_the_default_database_are_bound_and_narrow_the_shards(sites: list[Site], visits: list[Visit]) -> None:
+    queryset = Visit.objects.filter(site__in=named("site 3"))
+    with capture_shards() as captured:
+        assert {visit.site_id for visit in queryset} == {sites[3].pk}
+    assert captured[0].shards == (get_group("track").mapping.resolve(sites[3].pk),)
+    assert queryset.count() == 5
+    assert queryset.exists()
+    assert queryset.aggregate(Max("ms")) == {"ms__max": 4}
+    assert queryset.order_by("-ms")[1].path == "/3"
+    assert len(queryset.values("path").annotate(n=Max("ms"))) == 5
+
+
+def test_the_inner_query_runs_at_each_execution(sites: list[Site], visits: list[Visit]) -> None:
+    queryset = Visit.objects.filter(site__in=named("other"))
+    assert not queryset.exists()
+    Site.objects.filter(pk=sites[0].pk).update(name="other")
+    assert queryset.count() == 5
+
+
+def test_other_values_than_keys(sites: list[Site], visits: list[Visit]) -> None:
+    for name in ("/1", "/3", "/3"):
+        Tag.objects.create(site=sites[0], name=name)
+    assert paths(Visit.objects.filter(path__in=Tag.objects.values("name"))) == ["/1"] * 12 + ["/3"] * 12
+    assert paths(Visit.objects.filter(site__lte=sites[0].pk).exclude(path__in=Tag.objects.values("name"))) == [
+        "/0",
+        "/2",
+        "/4",
+    ]
+
+
+def test_not_in_is_unknown_where_a_value_is_null(sites: list[Site], visits: list[Visit]) -> None:
+    Visitor.objects.create(site=sites[0], name="x", nick="/1")
+    nicks = Visitor.objects.values("nick")
+    assert Visit.objects.filter(path__in=nicks).count() == 12
+    assert Visit.objects.exclude(path__in=nicks.filter(nick=None)).count() == 0
+    assert Visit.objects.filter(~Q(path__in=nicks) | Q(path="/2")).count() == 12
+    assert Visit.objects.exclude(path__in=nicks.filter(nick="nobody")).count() == 60
+    assert Visit.objects.exclude(path__in=nicks.filter(nick="/1")).count() == 48
+
+
+def test_the_database_of_the_outer_query_compares_text(sites: list[Site], visits: list[Visit]) -> None:
+    Customer.objects.create(tenant="a", name="/2")
+    Customer.objects.create(tenant="b", name="/2 ")
+    names = Customer.objects.filter(tenant__in=["a", "b"]).values("name")
+    assert set(paths(Visit.objects.filter(path__in=names))) == {"/2"}
+
+
+def test_a_single_value(sites: list[Site], visits: list[Visit]) -> None:
+    last = Visitor.objects.order_by("-pk")
+    assert Visitor.objects.get(pk=Subquery(last.values("pk")[:1])) == last[0]
+    assert Visit.objects.filter(site=named("site 5").values("pk")[:1]).count() == 5
+    assert Visit.objects.filter(site=named("nobody").values("pk")[:1]).count() == 0
+    third = Visit.objects.filter(site=sites[1]).order_by("ms").values("ms")[2:3]
+    assert Visit.objects.filter(ms__gt=third).count() == 24
+    found = Visit.objects.annotate(top=Subquery(named("site 7").values("name"))).filter(site=sites[0])
+    assert {visit.top for visit in found} == {"site 7"}
+    missing = Visit.objects.annotate(top=Coalesce(Subquery(named("no").values("name")[:1]), F("path")))
+    assert {visit.top for visit in missing} == {f"/{n}" for n in range(5)}
+
+
+def test_several_rows_where_one_value_is_meant(visits: list[Visit]) -> None:
+    with pytest.raises(QueryNotSupported, match=r"shop\.Site gives more than one row.*\[:1\]"):
+        list(Visit.objects.annotate(name=Subquery(Site.objects.values("name"))))
+
+
+def test_whether_there_is_a_row(visits: list[Visit]) -> None:
+    assert Visit.objects.filter(Exists(named("site 1"))).count() == 60
+    assert Visit.objects.filter(~Exists(named("site 1"))).count() == 0
+    assert Visit.objects.filter(Exists(named("nobody"))).count() == 0
+    assert {visit.known for visit in Visit.objects.annotate(known=Exists(named("site 1")))} == {True}
+
+
+def test_rows_that_match_the_outer_one_elsewhere(sites: list[Site], visits: list[Visit]) -> None:
+    tie = Exists(named("site 1", "site 2").filter(pk=OuterRef("site")))
+    assert Visit.objects.filter(tie).count() == 10
+    assert Visit.objects.filter(~tie).count() == 50
+    editor = User.objects.create(username="x")
+    Visit.objects.filter(pk=visits[0].pk).update(editor=editor)
+    edited = Exists(User.objects.filter(pk=OuterRef("editor")))
+    assert list(Visit.objects.filter(edited)) == [visits[0]]
+    # EXISTS is false, not unknown, for a row without an editor.
+    assert Visit.objects.filter(~edited).count() == 59
+    by_name = Exists(Tag.objects.filter(name=OuterRef("path")))
+    assert Visit.objects.filter(by_name).count() == 0
+    Tag.objects.create(site=sites[3], name="/0")
+    assert Visit.objects.filter(by_name).count() == 12
+
+
+def test_writes(sites: list[Site], visits: list[Visit]) -> None:
+    assert Visit.objects.filter(site__in=named("site 2")).update(path="changed") == 5
+    assert Visit.objects.filter(path="changed", site=sites[2]).count() == 5
+    assert Visit.objects.filter(pk=visits[0].pk).update(path=Subquery(named("site 9").values("name"))) == 1
+    assert Visit.objects.get(pk=visits[0].pk).path == "site 9"
+    assert Visit.objects.filter(site__in=named("site 4", "site 5")).delete()[0] == 10
+    assert Visit.objects.count() == 50
+    assert Visit.objects.exclude(site__in=named("site 0")).delete()[0] == 45
+
+
+def test_a_reference_model_by_sharded_rows(visits: list[Visit]) -> None:
+    Country.objects.create(code="fr", name="France")
+    used = Visit.objects.filter(ms=1).values("country")
+    assert [country.code for country in Country.objects.filter(pk__in=used)] == ["de"]
+    assert [country.code for country in Country.objects.exclude(pk__in=used)] == ["fr"]
+    assert Country.objects.filter(Exists(Visit.objects.filter(country=OuterRef("pk")))).get().code == "de"
+    assert Country.objects.filter(pk__in=used).update(name="changed") == 1
+    for alias in get_group("track").primaries.values():
+        assert set(Country._base_manager.using(alias).values_list("code", "name")) == {
+            ("de", "changed"),
+            ("fr", "France"),
+        }
+
+
+def test_steps_inside_a_query_that_is_pushed_down(sites: list[Site], visits: list[Visit]) -> None:
+    visitors = Visitor.objects.filter(site__in=named("site 6"))
+    text = Visit.objects.filter(visitor__in=visitors).explain()
+    assert "of shop.Site from default" in text
+    assert "of shop.Visitor" not in text
+    assert Visit.objects.filter(visitor__in=visitors).count() == 5
+    inside = Tag.objects.filter(site__in=named("site 6")).values("name")
+    Tag.objects.create(site=sites[6], name="/4")
+    assert Visit.objects.filter(path__in=inside).count() == 12
+
+
+def test_steps_in_parts_of_a_union(sites: list[Site], visits: list[Visit]) -> None:
+    left, right = (Visit.objects.filter(site=sites[0], path__in=Tag.objects.values("name")) for _ in range(2))
+    Tag.objects.create(site=sites[3], name="/1")
+    assert len(left.union(right)) == 1
+
+
+def test_more_values_than_may_be_bound(visits: list[Visit], monkeypatch: pytest.MonkeyPatch) -> None:
+    group = get_group("track")
+    monkeypatch.setattr(group, "config", replace(group.config, max_keys=3))
+    limit = r"shop\.Site \(default\).* 12 values.*MAX_KEYS = 3: narrow"
+    with pytest.raises(KeyLimitExceeded, match=limit) as caught:
+        list(Visit.objects.filter(site__in=Site.objects.all()))
+    assert caught.value.count == 12
+    assert Visit.objects.filter(site__in=named("site 1", "site 2", "site 3")).count() == 15
+
+
+def test_many_values(visits: list[Visit]) -> None:
+    Site.objects.bulk_create([Site(pk=n, name="many") for n in range(100_000, 109_000)])
+    assert Visit.objects.filter(site__in=Site.objects.all()).count() == 60
+    Customer.objects.bulk_create([Customer(tenant="a", name=f"/{n}") for n in range(2_000)])
+    assert Visit.objects.filter(path__in=Customer.objects.filter(tenant="a").values("name")).count() == 60
+
+
+def test_explain_shows_the_step_and_does_not_run_it(
+    visits: list[Visit], django_assert_num_queries: Callable[..., Any]
+) -> None:
+    with django_assert_num_queries(0, using="default"), django_assert_num_queries(0, using="track"):
+        lines = Visit.objects.filter(site__in=named("site 1")).explain().splitlines()
+    assert lines[0] == "first: the values of shop.Site from default"
+    assert lines[1] == "then, with these values:"
+    assert lines[2] == "scatter select on track: track-1, track-2, track-3, track-4"
+
+
+def test_values_of_another_type_are_not_bound(visits: list[Visit]) -> None:
+    with pytest.raises(QueryNotSupported, match=r"shop\.Site"):
+        list(Visit.objects.filter(path__in=Site.objects.values("pk")))
+
+
+def test_a_correlated_subquery_is_refused_still(visits: list[Visit]) -> None:
+    name = Subquery(Site.objects.filter(pk=OuterRef("site")).values("name"))
+    with pytest.raises(QueryNotSupported, match=r"shop\.Site.*pass them as a list"):
+        list(Visit.objects.annotate(name=name))
