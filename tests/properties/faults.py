@@ -20,6 +20,7 @@ from horizon_shards.backends.sharded import (
     planner,
     resolve,
     scatter,
+    steps,
     writes,
 )
 from horizon_shards.backends.sharded.partials import Partial
@@ -233,6 +234,20 @@ def write_on_the_first_shard(patch: Patch) -> None:
     patch.setattr(compiler, "plan_query", plan_query)
 
 
+def null_among_values_forgotten(patch: Patch) -> None:
+    """NOT IN is true of a row although one of the values of the query elsewhere is NULL."""
+    original = steps.values_of
+    patch.setattr(
+        steps, "values_of", lambda *args, **kwargs: [one for one in original(*args, **kwargs) if one is not None]
+    )
+
+
+def last_value_forgotten(patch: Patch) -> None:
+    """One value of the query elsewhere is not bound."""
+    original = steps.values_of
+    patch.setattr(steps, "values_of", lambda *args, **kwargs: original(*args, **kwargs)[:-1])
+
+
 def everybody_asked(patch: Patch) -> None:
     """Every query asks all shards: right answers, but no sharding."""
     patch.setattr(planner, "resolve", lambda where, tables: None)
@@ -259,4 +274,5 @@ FAULTS: tuple[Fault, ...] = (
     slice_ignored_in_count, average_of_averages, count_of_one_shard, minimum_of_the_first, write_count_of_one_shard,
     write_on_the_first_shard, everybody_asked, groups_not_put_together, having_ignored,
     union_keeps_duplicates, difference_is_intersection,
+    null_among_values_forgotten, last_value_forgotten,
 )  # fmt: skip

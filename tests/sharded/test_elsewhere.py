@@ -70,8 +70,8 @@ def test_not_in_is_unknown_where_a_value_is_null(sites: list[Site], visits: list
 
 def test_the_database_of_the_outer_query_compares_text(sites: list[Site], visits: list[Visit]) -> None:
     Customer.objects.create(tenant="a", name="/2")
-    Customer.objects.create(tenant="b", name="/2 ")
-    names = Customer.objects.filter(tenant__in=["a", "b"]).values("name")
+    Customer.objects.create(tenant="a", name="/2 ")
+    names = Customer.objects.filter(tenant="a").values("name")
     assert set(paths(Visit.objects.filter(path__in=names))) == {"/2"}
 
 

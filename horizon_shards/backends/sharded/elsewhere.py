@@ -104,9 +104,12 @@ def _step_of(nested: Nested) -> Step | None:
         if not plain or not of_one_type(user.lhs, selected):
             return None
         return MembersStep(query, user)
-    if isinstance(user, Subquery) or not is_scalar(query, user):
+    if not is_scalar(query, user):
         return None
-    return ValueStep(query, query)
+    if not isinstance(user, Subquery):
+        return ValueStep(query, query)
+    # Django 5.2 keeps what later versions unwrap.
+    return ValueStep(query, user) if type(user) is Subquery and user.template == Subquery.template else None
 
 
 def _match_of(query: Any, exists: Exists) -> Step | None:

@@ -155,7 +155,9 @@ def too_many_keys(query: Any, max_keys: int) -> KeyLimitExceeded:
 
 def selected_column(query: Any) -> Any:
     """The one expression that a query selects, or None where it selects several or whole rows."""
-    if query.combinator or query.default_cols:
+    if query.combinator:
+        return selected_column(query.combined_queries[0])
+    if query.default_cols:
         return None
     columns = [*query.select, *query.annotation_select.values()]
     return columns[0] if len(columns) == 1 else None
