@@ -39,13 +39,13 @@ def route(name: str, query: Query, connection: Any, using: str | None, elide_emp
         # Manager.raw() asks its compiler for converters alone; the cursor says where the SQL goes.
         return connection.lead.ops.compiler(name)(query, connection.lead, connection.lead.alias, elide_empty)
     try:
-        return _planned(name, query, connection, elide_empty)
+        return _planned(name, query, connection, using, elide_empty)
     except QueryNotSupported as refusal:
         instead = federated if operation_of(name) == "select" else keys_first
         return instead(refusal, query, connection, elide_empty)
 
 
-def _planned(name: str, query: Query, connection: Any, elide_empty: bool) -> Any:
+def _planned(name: str, query: Query, connection: Any, using: str | None, elide_empty: bool) -> Any:
     operation = operation_of(name)
     try:
         plan, tables = plan_query(query, connection.group, operation)
