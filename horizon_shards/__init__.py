@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from horizon_shards import exceptions
+    from horizon_shards.backends.sharded.describe import plan
     from horizon_shards.context import (
         allow_cross_shard,
         allow_federation,
@@ -17,14 +18,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["allow_cross_shard", "allow_federation", "allow_scatter", "exceptions", "forbid_scatter", "using_shard"]
+__all__ = [
+    "allow_cross_shard",
+    "allow_federation",
+    "allow_scatter",
+    "exceptions",
+    "forbid_scatter",
+    "plan",
+    "using_shard",
+]
+
+#: Where the public names are that are not in ``horizon_shards.context``.
+HOMES = {"plan": "backends.sharded.describe"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for: the package itself must load before any settings."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
-    value = import_module(f"{__name__}.exceptions") if name == "exceptions" else _from_context(name)
+    if name == "exceptions":
+        value = import_module(f"{__name__}.exceptions")
+    else:
+        value = getattr(import_module(f"{__name__}.{HOMES.get(name, 'context')}"), name)
     globals()[name] = value
     return value
 
@@ -32,7 +47,3 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """The public names, imported or not."""
     return sorted({*globals(), *__all__})
-
-
-def _from_context(name: str) -> Any:
-    return getattr(import_module(f"{__name__}.context"), name)

@@ -24,8 +24,9 @@ def test_one_shard(sites: list[Site], visits: list[Visit]) -> None:
     first, why, *rest = Visit.objects.filter(site=sites[0]).explain().splitlines()
     assert first == f"single select on track: {shard}"
     assert why == "  because the condition names the shard key"
-    assert of_engine("\n".join(rest))
-    assert not any(name in "\n".join(rest) for name in SHARDS)
+    assert rest[0].startswith(f"  on {shard}: SELECT ")
+    assert of_engine("\n".join(rest[1:]))
+    assert not any(name in "\n".join(rest[1:]) for name in SHARDS)
 
 
 def test_all_shards(visits: list[Visit]) -> None:
@@ -35,6 +36,7 @@ def test_all_shards(visits: list[Visit]) -> None:
     assert lines[1].startswith("  because the condition does not name the shard key")
     assert "  merge: in order of 2 term(s), streaming" in lines
     assert "  merge: rows 5 to 15" in lines
+    assert any(line.startswith(f"  on {', '.join(SHARDS)}: SELECT ") for line in lines)
     parts = text.split("track-1:\n")[1]
     for shard in SHARDS[1:]:
         part, parts = parts.split(f"\n{shard}:\n")

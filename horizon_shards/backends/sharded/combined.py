@@ -136,13 +136,14 @@ class ScatterCombined(KeepsConverted, RowsOfShards):
     def explain_query(self) -> Iterator[str]:
         """The plan with its merge, then each part's own explanation."""
         self.prepare()
-        yield from str(self._explained()).splitlines()
+        yield from str(self.explained()).splitlines()
         for part in self.parts:
             part.query.explain_info = self.query.explain_info
             for line in part.query.get_compiler(connection=self.logical).explain_query():
                 yield f"  {line}"
 
-    def _explained(self) -> Any:
+    def explained(self) -> Any:
+        """The plan of the whole, once it is prepared."""
         merge = Merge((f"{self.query.combinator} of {len(self.parts)} parts", *self._spec().steps()))
         return replace(self.plan, merge=merge)
 

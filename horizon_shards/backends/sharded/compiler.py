@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from horizon_shards.backends.sharded.federation.refusals import limit_of
 from horizon_shards.backends.sharded.federation.select import OrFederated, federated
 from horizon_shards.backends.sharded.federation.writes import keys_first
 from horizon_shards.backends.sharded.foreign import ForeignRelations
+from horizon_shards.backends.sharded.gather import statement_of
 from horizon_shards.backends.sharded.groups import ScatterGroups
 from horizon_shards.backends.sharded.plan import Plan
 from horizon_shards.backends.sharded.planner import operation_of, plan_query
@@ -100,7 +102,7 @@ class OneShard:
 
     def explain_query(self) -> Any:
         """The plan, then the shard's own explanation."""
-        yield from str(self.plan).splitlines()
+        yield from str(replace(self.plan, statements=(statement_of(self),))).splitlines()
         yield from super().explain_query()  # type: ignore[misc]
 
 

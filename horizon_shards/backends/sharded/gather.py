@@ -14,13 +14,17 @@ from django.db.models.sql.constants import CURSOR, GET_ITERATOR_CHUNK_SIZE, MULT
 
 from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
 from horizon_shards.backends.sharded.merge import too_many_rows
-from horizon_shards.backends.sharded.plan import Merge, Plan
+from horizon_shards.backends.sharded.plan import Merge, Plan, Statement
 from horizon_shards.backends.sharded.policy import check_scatter
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_planned
 
 Row = Sequence[Any]
+
+
+class Rehearsed(Exception):  # noqa: N818
+    """Ends a rehearsal: the plan is complete."""
 
 
 class Scattered:
@@ -31,10 +35,14 @@ class Scattered:
     tables: Tables | None
     connection: Any
     query: Any
+    #: Whether the statement is only to be looked at: running stops where the shards would be asked.
+    is_rehearsal = False
 
     def announce(self, merge: Merge) -> None:
         """Apply the scatter policy and tell what is about to run."""
         self.plan = replace(self.plan, merge=merge)
+        if self.is_rehearsal:
+            return
         check_scatter(self.plan, self.logical.group)
         query_planned.send(sender=self.query.model, plan=self.plan)
 
@@ -49,6 +57,9 @@ class Scattered:
 
     def fetch_from_shards(self, sql: str, params: Any, *, chunked: bool, chunk_size: int) -> list[Any]:
         """Run one statement on all shards at once: a list of rows each, or a stream each where ``chunked``."""
+        if self.is_rehearsal:
+            self.plan = replace(self.plan, statements=(Statement(self.plan.shards, sql, tuple(params)),))
+            raise Rehearsed
         max_rows = self.logical.group.config.max_rows
 
         def job(shard: str, connection: Any) -> Any:
@@ -72,13 +83,26 @@ class Scattered:
 
     def explain_query(self) -> Iterator[str]:
         """The plan, then each shard's own explanation."""
+        statement = statement_of(self)
         sql, params = self.as_sql()  # type: ignore[attr-defined]
-        yield from str(self.plan).splitlines()
+        yield from str(replace(self.plan, statements=(statement,))).splitlines()
         rows = self.fetch_from_shards(sql, params, chunked=False, chunk_size=GET_ITERATOR_CHUNK_SIZE)
         for shard, answer in zip(self.plan.shards, rows, strict=True):
             yield f"{shard}:"
             for row in answer:
                 yield "  " + " ".join(str(value) for value in row)
+
+
+def statement_of(compiler: Any) -> Statement:
+    """What a compiler would run, also where it is to explain that."""
+    query = compiler.query
+    explain_info, query.explain_info = query.explain_info, None
+    try:
+        sql, params = compiler.as_sql()
+    finally:
+        # Compiling may have put a clone in its place.
+        compiler.query, query.explain_info = query, explain_info
+    return Statement(compiler.plan.shards, sql, tuple(params))
 
 
 def _fetch_all(cursor: Any, chunk_size: int, max_rows: int) -> list[Row]:

@@ -26,6 +26,18 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL that a plan sends: ``where`` are shards, one database by its alias, or the private database."""
+
+    where: tuple[str, ...]
+    sql: str
+    params: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        return f"on {', '.join(self.where)}: {self.sql}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Where a query goes. ``shards`` are names, in the order of the settings.
 
@@ -42,8 +54,11 @@ class Plan:
     merge: Merge = Merge()
     owned: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     fences: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    #: What :func:`horizon_shards.plan` adds: the SQL, in the order in which it runs.
+    statements: tuple[Statement, ...] = ()
 
     def __str__(self) -> str:
         where = ", ".join(self.shards) or "no shard"
         text = f"{self.mode} {self.operation} on {self.database}: {where}\n  because {self.why}"
-        return text + "".join(f"\n  merge: {step}" for step in self.merge.steps)
+        text += "".join(f"\n  merge: {step}" for step in self.merge.steps)
+        return text + "".join(f"\n  {statement}" for statement in self.statements)
