@@ -1,8 +1,14 @@
-"""The Django app: registers the system checks."""
+"""The Django app: registers the system checks, and reads ``class Redshift`` of models."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import class_prepared
+
+from horizon_shards.backends.redshift.storage import read_declaration
+
+# Before ready(): Django imports the configurations of all apps before the models of any.
+class_prepared.connect(read_declaration, dispatch_uid="horizon_shards.redshift")
 
 
 class HorizonShardsConfig(AppConfig):

@@ -21,6 +21,7 @@ def check_model(model: type[Model]) -> list[CheckMessage]:
     """All problems of one concrete model."""
     from horizon_shards.checks.many_to_many import check_many_to_many
     from horizon_shards.checks.models import check_declaration
+    from horizon_shards.checks.redshift import check_redshift
     from horizon_shards.checks.relations import check_relations
     from horizon_shards.checks.uniqueness import check_uniqueness
 
@@ -29,6 +30,7 @@ def check_model(model: type[Model]) -> list[CheckMessage]:
         *check_uniqueness(model),
         *check_relations(model),
         *check_many_to_many(model),
+        *check_redshift(model),
     ]
 
 

@@ -43,6 +43,18 @@ CATALOGUE: dict[str, str] = {
     "E307": "A reference model has a foreign key to a sharded model.",
     "W308": "An unsharded model refers to rows on shards.",
     "E309": "An automatic many-to-many table joins a sharded and an unsharded model.",
+    "E401": "class Redshift has a name or value that is not known.",
+    "E402": "class Redshift names a field that has no column in the table.",
+    "E403": "The distribution style and the distribution key contradict each other.",
+    "E404": "A table is distributed or sorted by a column of JSON or bytes.",
+    "E405": "The sort key has too many fields, or contradicts its style.",
+    "E406": "A field cannot be encoded like this.",
+    "W407": "The distribution key has few values at a time.",
+    "W408": "The first column of the sort key is compressed.",
+    "E409": "A table has more columns than Redshift can store.",
+    "E410": "A column has the name of one of Redshift's own.",
+    "W411": "Constraints are declared that nothing enforces.",
+    "W412": "The primary key is too small for the keys that the client makes.",
 }
 
 

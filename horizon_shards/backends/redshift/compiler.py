@@ -1,0 +1,68 @@
+"""Redshift's compilers: expressions in its dialect, and primary keys that the client makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import NotSupportedError
+from django.db.models import AutoField, BigAutoField
+from django.db.models.sql import compiler
+
+from horizon_shards.backends.redshift.expressions import rendering_of
+from horizon_shards.backends.redshift.keys import new_keys
+
+
+class Dialect(compiler.SQLCompiler):
+    """Compiles the expressions that Redshift writes in another way."""
+
+    def compile(self, node: Any) -> Any:
+        """The SQL and the parameters of an expression."""
+        render = rendering_of(node.__class__)
+        return super().compile(node) if render is None else render(node, self, self.connection)
+
+
+class SQLCompiler(Dialect):
+    """SELECT."""
+
+
+class SQLInsertCompiler(Dialect, compiler.SQLInsertCompiler):
+    """INSERT: new rows get their primary key here, because the server could not tell it afterwards."""
+
+    def execute_sql(self, returning_fields: Any = None) -> Any:
+        """Insert; the values of ``returning_fields`` where the client made the key."""
+        if not self._give_keys():
+            return super().execute_sql(returning_fields)
+        super().execute_sql(None)
+        for obj in self.query.objs:
+            obj._state.adding, obj._state.db = False, self.connection.alias
+        known = returning_fields and len(returning_fields) == 1 and returning_fields[0].primary_key
+        return [(obj.pk,) for obj in self.query.objs] if known else []
+
+    def _give_keys(self) -> bool:
+        key = self.query.get_meta().pk
+        if not isinstance(key, AutoField) or key in self.query.fields or not self.query.objs:
+            return False
+        if self.connection.ops.check_option("primary_keys", ("client", "max")) == "max":
+            return False
+        if not isinstance(key, BigAutoField):
+            raise NotSupportedError(
+                f"{key.model._meta.label}.{key.name} is a {type(key).__name__} of 32 bits, and Redshift cannot tell "
+                "the number of a new row. Make it a BigAutoField, set the key yourself, or choose "
+                "OPTIONS['primary_keys'] = 'max', which is slow and races with other writers."
+            )
+        for obj, value in zip(self.query.objs, new_keys(self.connection, len(self.query.objs)), strict=True):
+            setattr(obj, key.attname, value)
+        self.query.fields = [key, *self.query.fields]
+        return True
+
+
+class SQLDeleteCompiler(Dialect, compiler.SQLDeleteCompiler):
+    """DELETE."""
+
+
+class SQLUpdateCompiler(Dialect, compiler.SQLUpdateCompiler):
+    """UPDATE."""
+
+
+class SQLAggregateCompiler(Dialect, compiler.SQLAggregateCompiler):
+    """Aggregates over a subquery."""

@@ -1,0 +1,76 @@
+"""The cursor under Django's: check, translate, execute, remember."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.backends.postgresql.base import Cursor as PostgreSQLCursor
+from django.db.backends.postgresql.base import Database as Driver
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+from horizon_shards.testing.redshift.catalogue import remember
+from horizon_shards.testing.redshift.check import RedshiftRefuses, Refusal, check_sql
+from horizon_shards.testing.redshift.lexer import skeleton
+from horizon_shards.testing.redshift.tables import translate_ddl
+from horizon_shards.testing.redshift.translate import to_postgresql, without_escape_mark
+
+#: Commands that Redshift does not run in a transaction block.
+ALONE = re.compile(
+    r"^(CREATE|DROP) DATABASE\b|^VACUUM\b|^ALTER TABLE\b.*\b(APPEND FROM|ALTER COLUMN \S+ TYPE)\b"
+    r"|^(CREATE|DROP) EXTERNAL\b"
+)
+QUERY_GROUP = re.compile(r"(?is)^\s*(?:SET\s+query_group\s+(?:TO|=)\s+(.+)|RESET\s+query_group\s*)$")
+BYTES = re.compile(r"rs_bytes_(\d+)_")
+
+
+class StrictCursor(PostgreSQLCursor):
+    """Executes what Redshift would accept, on PostgreSQL; refuses the rest with the rule."""
+
+    #: The last statement, as Redshift would have got it.
+    asked: str | None = None
+
+    def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+        """Check, translate and run one statement."""
+        self.asked = sql = self._as_redshift_gets_it(str(query), params)
+        self._check(sql)
+        translated, said = translate_ddl(sql)
+        if match := QUERY_GROUP.match(sql):
+            translated = f"SELECT set_config('rs.query_group', {match[1] or chr(39) * 2}, false)"
+        result = self._run(to_postgresql(translated), **kwargs) if translated else self
+        if said is not None:
+            remember(self._plainly, said)
+        return result
+
+    def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> None:
+        """One after the other, as the drivers do."""
+        for params in params_seq:
+            self.execute(query, params, **kwargs)
+
+    def _as_redshift_gets_it(self, query: str, params: Any) -> str:
+        if params is None:
+            return query
+        written: Any = self.mogrify(query, params)
+        text = written if isinstance(written, str) else written.decode()
+        # psycopg2 sees a PostgreSQL that says how it reads backslashes; Redshift does not say.
+        return text if is_psycopg3 or "E''" in skeleton(query) else without_escape_mark(text)
+
+    def _check(self, sql: str) -> None:
+        refusals = check_sql(sql)
+        if not self.connection.autocommit and ALONE.search(skeleton(sql)):
+            page = "r_SVL_MULTI_STATEMENT_VIOLATIONS.html"
+            refusals.append(Refusal("in-transaction", f"This does not run in a transaction block ({page})."))
+        if refusals:
+            raise RedshiftRefuses(refusals, sql)
+
+    def _run(self, sql: str, **kwargs: Any) -> Any:
+        try:
+            return super().execute(sql, **kwargs)
+        except Driver.IntegrityError as error:
+            if match := BYTES.search(str(error)):
+                raise Driver.DataError(f"value too long for type character varying({match[1]})") from error
+            raise
+
+    def _plainly(self, sql: str, params: Sequence[Any]) -> None:
+        super().execute(sql, params)

@@ -1,0 +1,8 @@
+"""These tests have settings of their own, and so a run of their own (see pytest.ini)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+if "elsewhere" not in settings.DATABASES:
+    collect_ignore_glob = ["test_*.py"]

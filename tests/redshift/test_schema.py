@@ -1,0 +1,295 @@
+"""Tables: created with their storage attributes, changed without losing a row, read back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from io import StringIO
+
+import pytest
+from django.apps.registry import Apps
+from django.core.management import call_command
+from django.db import DataError, NotSupportedError, connection, models
+from django.db.migrations import AlterField
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.state import ModelState, ProjectState
+
+from horizon_shards.backends.redshift.storage import Storage, storage_of
+from tests.redshift.warehouse.models import Customer, Declared, Old, Visit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def stored(table):
+    with connection.cursor() as cursor:
+        return connection.introspection.get_storage(cursor, table)
+
+
+def lines(table):
+    with connection.cursor() as cursor:
+        return {line.name: line for line in connection.introspection.get_table_description(cursor, table)}
+
+
+def constraints(table):
+    with connection.cursor() as cursor:
+        return connection.introspection.get_constraints(cursor, table)
+
+
+def test_created_with_all_attributes():
+    visit = stored("warehouse_visit")
+    assert (visit.diststyle, visit.distkey) == ("key", "customer_id")
+    assert (visit.sortkey, visit.sortstyle) == (("at", "customer_id"), "compound")
+    assert visit.encode == {"path": "zstd", "pages": "az64"}
+    customer = stored("warehouse_customer")
+    assert (customer.diststyle, customer.sortkey) == ("all", ("name",))
+    old = stored("warehouse_old")
+    assert (old.distkey, old.sortkey) == ("group", ("created",))
+
+
+def test_constraints_are_declared_only_where_the_model_says_so():
+    assert constraints("warehouse_visit") == constraints("warehouse_customer") == {}
+    found = list(constraints("warehouse_declared").values())
+    assert sorted(tuple(entry["columns"]) for entry in found if entry["unique"]) == [
+        ("code",),
+        ("customer_id", "code"),
+        ("id",),
+    ]
+    assert [entry["foreign_key"] for entry in found if entry["foreign_key"]] == [("warehouse_customer", "id")]
+
+
+def test_nothing_is_enforced():
+    ann = Customer.objects.create(name="Ann")
+    for _ in range(2):
+        Declared.objects.create(code="same", customer=ann)
+    assert Declared.objects.count() == 2
+
+
+@pytest.fixture
+def thing():
+    """A table of its own for each test, with three rows."""
+    apps = Apps()
+
+    class Thing(models.Model):
+        name = models.CharField(max_length=10, default="x")
+        number = models.IntegerField(null=True)
+        tenant = models.IntegerField()
+
+        class Meta:
+            app_label = "warehouse"
+            constraints = [
+                Storage(name="thing", distkey="tenant", sortkey=("number",), encode={"name": "zstd"}),
+                models.UniqueConstraint(fields=["tenant", "name"], name="thing_once"),
+            ]
+
+    del apps
+    with connection.schema_editor() as editor:
+        editor.create_model(Thing)
+    Thing.objects.bulk_create([Thing(name=f"n{n}", number=n or None, tenant=n) for n in range(3)])
+    yield Thing
+    from django.apps import apps as installed
+
+    installed.all_models["warehouse"].pop("thing", None)
+    with connection.schema_editor() as editor:
+        editor.delete_model(Thing)
+
+
+def new(model, name, field):
+    field.set_attributes_from_name(name)
+    field.model = model
+    return field
+
+
+def alter(model, name, field, *, atomic=True):
+    with connection.schema_editor(atomic=atomic) as editor:
+        editor.alter_field(model, model._meta.get_field(name), new(model, name, field))
+
+
+def rows(table="warehouse_thing", what='"name", "number", "tenant"'):
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT {what} FROM "{table}" ORDER BY "tenant"')
+        return cursor.fetchall()
+
+
+def test_another_type_replaces_the_table_and_keeps_rows_and_keys(thing):
+    ids = rows(what='"id"')
+    alter(thing, "number", models.BigIntegerField(null=True))
+    assert rows() == [("n0", None, 0), ("n1", 1, 1), ("n2", 2, 2)]
+    assert rows(what='"id"') == ids
+    after = stored("warehouse_thing")
+    assert (after.distkey, after.sortkey, after.encode) == ("tenant", ("number",), {"name": "zstd"})
+    assert lines("warehouse_thing")["id"].is_autofield
+    assert list(lines("warehouse_thing")) == ["id", "name", "number", "tenant"]
+
+
+def test_not_null_fills_in_the_default(thing):
+    alter(thing, "number", models.IntegerField(default=-1))
+    assert rows() == [("n0", -1, 0), ("n1", 1, 1), ("n2", 2, 2)]
+    assert not lines("warehouse_thing")["number"].null_ok
+
+
+def test_text_grows_in_place_outside_of_a_transaction(thing, django_assert_num_queries):
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as grown:
+        alter(thing, "name", models.CharField(max_length=20), atomic=False)
+    assert any("TYPE varchar(80)" in query["sql"] for query in grown)
+    assert not any("DROP TABLE" in query["sql"] for query in grown)
+    with CaptureQueriesContext(connection) as replaced:
+        alter(thing, "name", models.CharField(max_length=30))
+    assert any("DROP TABLE" in query["sql"] for query in replaced)
+
+
+def test_text_that_would_be_cut_off_stops_the_change_and_the_old_table_is_whole(thing):
+    before = rows(), stored("warehouse_thing")
+    with connection.cursor() as cursor:
+        cursor.execute('UPDATE "warehouse_thing" SET "name" = %s', ["123456789"])
+    before = rows(), stored("warehouse_thing")
+    with pytest.raises(DataError):
+        alter(thing, "name", models.CharField(max_length=2))
+    assert (rows(), stored("warehouse_thing")) == before
+
+
+def test_views_keep_a_table_from_being_replaced(thing):
+    with connection.cursor() as cursor:
+        cursor.execute('CREATE VIEW "seen_things" AS SELECT "name" FROM "warehouse_thing"')
+    try:
+        with pytest.raises(NotSupportedError, match="seen_things"):
+            alter(thing, "number", models.BigIntegerField(null=True))
+        assert len(rows()) == 3
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute('DROP VIEW "seen_things"')
+
+
+def test_a_column_is_renamed_in_place(thing):
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as queries, connection.schema_editor() as editor:
+        editor.alter_field(thing, thing._meta.get_field("number"), new(thing, "count", models.IntegerField(null=True)))
+    assert not any("DROP TABLE" in query["sql"] for query in queries)
+    assert stored("warehouse_thing").sortkey == ("count",)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (models.IntegerField(null=True), None),
+        (models.IntegerField(default=7), 7),
+        (models.CharField(max_length=5, default="a'b\\"), "a'b\\"),
+        (models.DateField(default=dt.date(2026, 1, 2)), dt.date(2026, 1, 2)),
+        (models.BooleanField(default=True), True),
+        (models.CharField(max_length=3, unique=True, null=True), None),
+    ],
+)
+def test_a_column_is_added_with_its_default(thing, field, value):
+    with connection.schema_editor() as editor:
+        editor.add_field(thing, new(thing, "more", field))
+    assert rows(what='"more"') == [(value,)] * 3
+
+
+def test_a_column_that_add_column_cannot_fill_replaces_the_table(thing):
+    with connection.schema_editor() as editor:
+        editor.add_field(thing, new(thing, "data", models.JSONField(default=dict)))
+    assert rows(what='JSON_SERIALIZE("data")') == [("{}",)] * 3
+    assert stored("warehouse_thing").distkey == "tenant"
+
+
+@pytest.mark.parametrize("name", ["tenant", "number", "name"])
+def test_a_column_is_dropped_also_where_it_is_a_key(thing, name):
+    with connection.schema_editor() as editor:
+        editor.remove_field(thing, thing._meta.get_field(name))
+    after = stored("warehouse_thing")
+    assert name not in lines("warehouse_thing")
+    assert after.distkey == (None if name == "tenant" else "tenant")
+    assert after.sortkey == (() if name == "number" else ("number",))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"diststyle": "all"}, ("all", None, (), "auto")),
+        ({"diststyle": "even", "sortkey": ("name",)}, ("even", None, ("name",), "compound")),
+        ({"distkey": "number", "sortkey": ("tenant", "name")}, ("key", "number", ("tenant", "name"), "compound")),
+        (
+            {"sortkey": ("tenant", "name"), "sortstyle": "interleaved"},
+            ("auto", None, ("tenant", "name"), "interleaved"),
+        ),
+    ],
+)
+def test_storage_changes_and_the_rows_stay(thing, wanted, expected):
+    with connection.schema_editor() as editor:
+        editor.add_constraint(thing, Storage(name="thing", **wanted))
+    after = stored("warehouse_thing")
+    assert (after.diststyle, after.distkey, after.sortkey, after.sortstyle) == expected
+    assert len(rows()) == 3
+
+
+def test_encodings_change(thing):
+    with connection.schema_editor() as editor:
+        editor.add_constraint(thing, Storage(name="thing", encode={"name": "lzo", "number": "az64"}))
+    assert stored("warehouse_thing").encode == {"name": "lzo", "number": "az64"}
+
+
+# ---- migrations ------------------------------------------------------------------------------------------------------
+
+
+def state_of(*found):
+    state = ProjectState()
+    for model in found:
+        state.add_model(ModelState.from_model(model))
+    return state
+
+
+def detected(before, after):
+    return MigrationAutodetector(before, after)._detect_changes().get("warehouse", [])
+
+
+def applied(migrations, state):
+    for migration in migrations:
+        state = migration.mutate_state(state)
+    return state
+
+
+def test_makemigrations_writes_storage_without_help_and_finds_nothing_afterwards():
+    state = applied(detected(ProjectState(), state_of(Customer, Visit, Old)), ProjectState())
+    assert storage_of(state.apps.get_model("warehouse", "Visit")) == storage_of(Visit)
+    assert storage_of(state.apps.get_model("warehouse", "Old")).distkey == "group"
+    assert detected(state, state_of(Customer, Visit, Old)) == []
+
+
+def test_a_migration_as_it_is_written_makes_the_table_with_its_attributes():
+    from django.db.migrations.writer import MigrationWriter
+
+    text = "".join(MigrationWriter(each).as_string() for each in detected(ProjectState(), state_of(Customer, Visit)))
+    assert "storage.Storage(" in text
+    assert "distkey='customer'" in text
+    assert "sortkey=('at', 'customer')" in text
+
+
+def test_a_changed_key_type_changes_those_who_refer_to_it():
+    state = state_of(Customer, Visit)
+    operation = AlterField("customer", "id", models.CharField(primary_key=True, max_length=20))
+    changed = state.clone()
+    operation.state_forwards("warehouse", changed)
+    ann = Customer.objects.create(pk=7, name="Ann")
+    Visit.objects.create(customer=ann, at=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc))
+    try:
+        with connection.schema_editor() as editor:
+            operation.database_forwards("warehouse", editor, state, changed)
+        assert lines("warehouse_visit")["customer_id"].type_code == lines("warehouse_customer")["id"].type_code
+        assert stored("warehouse_visit").distkey == "customer_id"
+        assert changed.apps.get_model("warehouse", "visit").objects.get().customer.pk == "7"
+    finally:
+        with connection.schema_editor() as editor:
+            operation.database_backwards("warehouse", editor, changed, state)
+    assert Visit.objects.get().customer == ann
+
+
+def test_inspectdb_writes_storage_back():
+    out = StringIO()
+    call_command("inspectdb", "warehouse_visit", stdout=out)
+    text = out.getvalue()
+    assert "class Redshift:" in text
+    assert "distkey = 'customer_id'" in text
+    assert "sortkey = ('at', 'customer_id')" in text
+    assert "'path': 'zstd'" in text
+    assert "data = models.JSONField()" in text
