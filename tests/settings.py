@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "horizon_shards",
     "tests.shop",
     "tests.foreign_app",
+    "tests.composite",
 ]
 SHARDED = "horizon_shards.backends.sharded"
 DATABASES: dict[str, dict[str, Any]] = {

@@ -1,6 +1,19 @@
-"""Fields whose values name their bucket."""
+"""Fields whose values name their bucket, and foreign keys of several columns."""
 
+from horizon_shards.fields.composite import (
+    CompositeForeignKey,
+    CompositeOneToOneField,
+    FunctionBasedFieldValue,
+    RawFieldValue,
+)
 from horizon_shards.fields.sharded_id import ShardedIdField
 from horizon_shards.fields.sharded_uuid import ShardedUUIDField
 
-__all__ = ["ShardedIdField", "ShardedUUIDField"]
+__all__ = [
+    "CompositeForeignKey",
+    "CompositeOneToOneField",
+    "FunctionBasedFieldValue",
+    "RawFieldValue",
+    "ShardedIdField",
+    "ShardedUUIDField",
+]

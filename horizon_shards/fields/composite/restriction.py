@@ -1,0 +1,124 @@
+"""Conditions that Django's joins and subqueries need beside the pairs of columns of a composite foreign key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import FullResultSet
+from django.db.models import BooleanField
+from django.db.models.expressions import Col, Expression
+from django.db.models.lookups import Exact
+from django.db.models.sql.where import AND, WhereNode
+
+from horizon_shards.exceptions import QueryNotSupported
+
+
+def join_condition(field: Any, remote: str | None, local: str | None) -> WhereNode | None:
+    """What must hold beside equal columns: the raw parts of the related row, and no value that means NULL."""
+    leaves: list[Any] = []
+    if remote is not None:
+        leaves += [_equals(remote, target, part.value) for target, part in field.raw_fields()]
+    if local is not None:
+        leaves += [_differs(local, column, value) for column, value in field.null_values()]
+    return WhereNode(leaves, connector=AND) if leaves else None
+
+
+def _equals(alias: str, target: Any, value: Any) -> Any:
+    return target.get_lookup("exact")(target.get_col(alias), value)
+
+
+def _differs(alias: str, column: Any, value: Any) -> WhereNode:
+    node = WhereNode([_equals(alias, column, value)], connector=AND)
+    node.negate()
+    return node
+
+
+class Correlation(Expression):
+    """The pairs of columns that ``exclude()`` through the reverse relation leaves out.
+
+    Django ties the subquery that it makes to the outer row by the first pair alone (``Query.split_exclude()``);
+    this finds that condition and adds the other pairs.
+    """
+
+    conditional = True
+    output_field = BooleanField()  # type: ignore[assignment]
+
+    def __init__(self, field: Any, alias: str) -> None:
+        super().__init__()
+        self.relation = field
+        self.alias = alias
+
+    def relabeled_clone(self, change_map: dict[str, str]) -> Correlation:  # type: ignore[override]
+        """The same for another alias of the table."""
+        return Correlation(self.relation, change_map.get(self.alias, self.alias))
+
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Correlation:
+        """Itself: its aliases are known when the subquery is compiled."""
+        return self
+
+    def get_group_by_cols(self) -> list[Any]:
+        """None: it holds no column of its own."""
+        return []
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """``U1.b = outer.b`` for every pair but the first."""
+        outer = next(self._outer_columns(compiler.query.where), None)
+        field = self.relation
+        if outer is None or outer.target != field.foreign_related_fields[0]:
+            raise QueryNotSupported(
+                f"exclude() through the composite foreign key {field} from further away cannot be told by all its "
+                f"columns: write ~Exists({field.model._meta.object_name}.objects.filter(...)) with an OuterRef for each "
+                "of them.",
+                reason="exclude-composite",
+            )
+        pairs = field.related_fields[1:]
+        leaves: list[Any] = [
+            Exact(local.get_col(self.alias), target.get_col(outer.alias, local)) for local, target in pairs
+        ]
+        raw = join_condition(field, outer.alias, self.alias)
+        if raw is not None:
+            leaves.append(raw)
+        if not leaves:
+            raise FullResultSet
+        return compiler.compile(WhereNode(leaves, connector=AND))
+
+    def _outer_columns(self, where: WhereNode) -> Iterator[Col]:
+        first = self.relation.local_related_fields[0]
+        for leaf in where.children:
+            lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
+            is_mine = isinstance(lhs, Col) and lhs.alias == self.alias and lhs.target == first
+            if is_mine and isinstance(leaf, Exact) and isinstance(rhs, Col):
+                yield rhs
+
+
+class WholeCorrelation(Expression):
+    """Stands in a join of a subquery, and refuses where Django ties its unjoined rows by the first pair alone."""
+
+    conditional = True
+    output_field = BooleanField()  # type: ignore[assignment]
+
+    def __init__(self, field: Any, alias: str) -> None:
+        super().__init__()
+        self.relation = field
+        self.alias = alias
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Nothing that restricts."""
+        if any(self._is_outer(leaf, compiler.query) for leaf in compiler.query.where.children):
+            raise QueryNotSupported(
+                f"exclude() of a NULL through the composite foreign key {self.relation} cannot be told by all its columns: "
+                f"write ~Exists({self.relation.model._meta.object_name}.objects.filter(...)) with an OuterRef for each.",
+                reason="exclude-composite",
+            )
+        return "1 = 1", ()
+
+    def _is_outer(self, leaf: Any, query: Any) -> bool:
+        lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
+        return (
+            isinstance(leaf, Exact)
+            and isinstance(lhs, Col)
+            and isinstance(rhs, Col)
+            and (lhs.alias, lhs.target) == (self.alias, self.relation.foreign_related_fields[0])
+            and rhs.alias not in query.alias_map
+        )
