@@ -149,7 +149,8 @@ def _is_database_cascade(on_delete: Any) -> bool:
 
 
 def _on_delete(field: Any) -> Any:
-    return field.remote_field.on_delete
+    """The handler; a composite foreign key hides it behind its own."""
+    return getattr(field, "on_delete", field.remote_field.on_delete)
 
 
 def _has_constraint(field: Any) -> bool:

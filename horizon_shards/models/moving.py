@@ -67,7 +67,7 @@ def _new_id(moved: models.Model) -> bool:
 def _refuse_children(instance: models.Model) -> None:
     for relation in instance._meta.related_objects:
         field = relation.field
-        if not isinstance(field, models.ForeignKey) or declaration_of(field.model) is None:
+        if not isinstance(field, models.ForeignObject) or declaration_of(field.model) is None:
             continue
         if field.model._base_manager.filter(**{field.name: instance}).exists():
             raise MisplacedRow(

@@ -39,12 +39,14 @@ def conditions(draw: st.DrawFn, model: str, data: Dataset, depth: int = 2, nesti
 def lookups(draw: st.DrawFn, model: str, data: Dataset, nesting: int) -> Condition:
     """One lookup on one column; keys and primary keys come up often."""
     special = draw(st.integers(0, 19))
-    if special == 0 and model in ("Visit", "Visitor", "Invoice", "Order"):
+    if special == 0 and model in COMPARABLE:
         return draw(comparisons(model))
     if special == 1 and nesting and model in SUBQUERIES:
         return draw(subqueries(model, data, nesting - 1))
     if special == 2 and model == "Invoice":
         return draw(composite_lookups(data))
+    if special in (2, 3, 4) and model == "Ticket":
+        return draw(relation_lookups(data))
     every = COLUMNS[model]
     addresses = [column for column in every if column.kind == "key" or column.path == "id"]
     column = draw(st.sampled_from(addresses if addresses and special < 6 else every))
@@ -164,11 +166,33 @@ def composite_lookups(draw: st.DrawFn, data: Dataset) -> Test:
     return Test("pk__in", code(several), kinds | {"in"}, frozenset(pk[0] for pk in several))
 
 
+@st.composite
+def relation_lookups(draw: st.DrawFn, data: Dataset) -> Test:
+    """A lookup by a composite foreign key: tuples of shard key and id, of rows that are there and of nobody."""
+    name, target = draw(st.sampled_from((("visitor", "Visitor"), ("visit", "Visit"), ("invoice", "Invoice"))))
+    existing = data.ids.get(target) or [(1, 1) if target == "Invoice" else 1]
+    rows = [pk if target == "Invoice" else (data.site_of.get((target, pk), 1), pk) for pk in existing]
+    number = st.integers(0, 4) if target == "Invoice" else st.sampled_from((*existing, *MISSING_IDS))
+    one = st.one_of(st.sampled_from(rows), st.sampled_from(rows), st.tuples(st.sampled_from([*data.sites, 5]), number))
+    kinds = frozenset({"filter", "composite foreign key"})
+    shape = draw(st.integers(0, 9))
+    if shape < 4:
+        chosen = draw(one)
+        return Test(name, code(chosen), kinds, frozenset({chosen[0]}))
+    if shape < 8:
+        several = draw(st.lists(one, min_size=1, max_size=4))
+        return Test(f"{name}__in", code(several), kinds | {"in"}, frozenset(pair[0] for pair in several))
+    if shape == 8:
+        return Test(f"{name}__isnull", str(draw(st.booleans())), kinds | {"isnull"})
+    return Test(f"{name}__{draw(st.sampled_from(ORDERED))}", code(draw(one)), kinds)
+
+
 COMPARABLE = {
     "Visit": (("ms", "ratio"), ("ms", "price"), ("path", "visitor__name"), ("path", "country__code"), ("ms", "ms")),
     "Visitor": (("name", "nick"), ("name", "visits__path"), ("nick", "nick")),
     "Invoice": (("number", "total"), ("total", "number")),
     "Order": (("amount", "amount"),),
+    "Ticket": (("text", "visitor__name"), ("invoice_no", "visit__ms"), ("visit_no", "visit__id")),
 }
 
 
@@ -207,6 +231,11 @@ SUBQUERIES = {
         ('pk__in=Country.objects.filter({}).values("pk")', "Country"),
         ('pk__in=Visit.objects.filter({}).values("country")', "Visit"),
         ('Exists(Visit.objects.filter({}, country=OuterRef("pk")))', "Visit"),
+    ),
+    "Ticket": (
+        ("visitor__in=Visitor.objects.filter({})", "Visitor"),
+        ("visit__in=Visit.objects.filter({})", "Visit"),
+        ('visitor__in=Visit.objects.filter({}).values("site", "visitor")', "Visit"),
     ),
 }
 

@@ -89,7 +89,7 @@ FUNCTIONS = (
 )  # fmt: skip
 NAMES: dict[str, Any] = {
     **{name: getattr(shop, name) for name in ("Visit", "Visitor", "Tag", "Tagging", "Country", "Invoice")},
-    **{name: getattr(shop, name) for name in ("Account", "Order", "Site")},
+    **{name: getattr(shop, name) for name in ("Account", "Order", "Site", "Ticket")},
     **{name: getattr(models, name) for name in ("Q", "F", "Value", "Case", "When", "Exists", "OuterRef")},
     **{name: getattr(models, name) for name in ("Count", "Sum", "Min", "Max", "Avg", "Variance")},
     **{name: getattr(functions, name) for name in FUNCTIONS},

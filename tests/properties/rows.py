@@ -15,7 +15,7 @@ from tests.properties.outcome import SHARDS_SIDE, Side
 from tests.properties.pools import BOOLS, COUNTRIES, DATES, DATETIMES, DECIMALS, DURATIONS, FLOATS, INTS, JSONS, TEXTS
 from tests.properties.route import asking
 from tests.properties.tables import ORACLE, insert_plainly
-from tests.shop.models import Account, Country, Invoice, Order, Site, Tag, Tagging, Visit, Visitor
+from tests.shop.models import Account, Country, Invoice, Order, Site, Tag, Tagging, Ticket, Visit, Visitor
 
 Choose = Callable[[Sequence[Any]], Any]
 Columns = dict[str, Any]
@@ -31,6 +31,7 @@ class Rows:
     tags: list[Columns] = field(default_factory=list)
     taggings: list[tuple[int, int]] = field(default_factory=list)
     invoices: list[Columns] = field(default_factory=list)
+    tickets: list[Columns] = field(default_factory=list)
     accounts: list[Columns] = field(default_factory=list)
     orders: list[tuple[int, int]] = field(default_factory=list)
 
@@ -63,6 +64,7 @@ def make_rows(choose: Choose, sites: Sequence[int], visits: int) -> Rows:
         for number in range(min(visits, 5))
         if choose(BOOLS)
     ]
+    rows.tickets = [_ticket(choose, rows) for _ in range(visits // 2)] if rows.visitors else []
     rows.accounts = [{"email": choose(TEXTS)} for _ in range(-(-visits // 4))]
     rows.orders = [(choose(range(len(rows.accounts))), choose(INTS)) for _ in range(visits // 2)]
     return rows
@@ -92,6 +94,20 @@ def _visit(choose: Choose, rows: Rows, number: int) -> Columns:
         "at": choose((None, *DATETIMES)),
         "took": choose((None, *DURATIONS)),
         "extra": choose(JSONS),
+    }
+
+
+def _ticket(choose: Choose, rows: Rows) -> Columns:
+    """A visitor, or none or a visit and an invoice of the same site; now and then the pair is of nobody."""
+    visitor = choose(range(len(rows.visitors)))
+    site = choose((*([rows.visitors[visitor]["site_id"]] * 5), choose(rows.sites)))
+    visits = [number for number, visit in enumerate(rows.visits) if visit["site_id"] == site]
+    return {
+        "site_id": site,
+        "text": choose(TEXTS),
+        "visitor": visitor,
+        "visit": choose((None, *visits)),
+        "invoice_no": choose((None, 0, 1, 2, 3)),
     }
 
 
@@ -142,9 +158,16 @@ def store(rows: Rows, name: str, *, through: Side = SHARDS_SIDE, one_by_one: boo
         [Tagging(site_id=visits[v].site_id, visit=visits[v], tag=tags[t]) for v, t in rows.taggings],
     )
     create(Invoice, [Invoice(**row) for row in rows.invoices])
+    create(Ticket, [_make_ticket(row, visitors, visits) for row in rows.tickets])
     accounts = create(Account, [Account(**row) for row in rows.accounts])
     create(Order, [Order(account=accounts[a], amount=amount) for a, amount in rows.orders])
     return _dataset(name, rows, made)
+
+
+def _make_ticket(row: Columns, visitors: list[Any], visits: list[Any]) -> Ticket:
+    place = {**row}
+    visitor, visit = visitors[place.pop("visitor")], place.pop("visit")
+    return Ticket(**place, visitor_no=visitor.pk, visit_no=None if visit is None else visits[visit].pk)
 
 
 def _dataset(name: str, rows: Rows, made: list[list[Any]]) -> Dataset:

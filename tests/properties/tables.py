@@ -14,7 +14,7 @@ from horizon_shards.declarations import declared_models
 from horizon_shards.ids import bucket_of_id
 from horizon_shards.topology import get_group
 from tests.properties.route import asking
-from tests.shop.models import Account, Country, Invoice, Order, Site, Tag, Tagging, Visit, Visitor
+from tests.shop.models import Account, Country, Invoice, Order, Site, Tag, Tagging, Ticket, Visit, Visitor
 
 #: The plain database that is right by definition, the logical one that is tested, and what stores its shards.
 ORACLE = "oracle"
@@ -22,7 +22,7 @@ LOGICAL = "track"
 SHARDS = {f"track-{number}": f"track_{number}" for number in (1, 2, 3, 4)}
 
 #: Parents first.
-MODELS: tuple[type[Model], ...] = (Country, Visitor, Tag, Visit, Tagging, Invoice, Account, Order)
+MODELS: tuple[type[Model], ...] = (Country, Visitor, Tag, Visit, Tagging, Invoice, Ticket, Account, Order)
 Contents = dict[str, Counter[tuple[Any, ...]]]
 
 

@@ -52,6 +52,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "id id:Visitor", "site key", "name text", "nick text null", "joined date null", "visits id:Visit null many",
         "visits__ms int null many", "visits__path text null many", "visits__price decimal null many",
         "visits__bot bool null many", "visits__country__code text null many", "visits__tags__name text null many",
+        "tickets__text text null many", "tickets__visit__ms int null many",
     ),
     "Tag": columns(
         "id id:Tag", "site key", "name text", "visits id:Visit null many", "visits__path text null many",
@@ -66,33 +67,42 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "visit__visitor__name text null many",
     ),
     "Invoice": columns("site key", "number int", "total decimal"),
+    "Ticket": columns(
+        "id id:Ticket", "site key", "text text", "invoice_no int null",
+        "visitor__name text", "visitor__nick text null", "visit__ms int null",
+        "visit__path text null", "visit__country__code text null", "visit__visitor__name text null",
+        "invoice__total decimal null", "visit__tickets__text text null many",
+    ),
     "Account": columns("id id:Account", "email text", "orders__amount int null many", "orders id:Order null many"),
     "Order": columns("id id:Order", "account id:Account", "amount int", "account__email text"),
     "Site": columns("name text"),
 }  # fmt: skip
 
 #: How often each model is asked.
-WEIGHTS = {"Visit": 9, "Visitor": 4, "Tag": 1, "Tagging": 1, "Country": 1, "Invoice": 2, "Account": 1, "Order": 1}
+WEIGHTS = {"Visit": 9, "Visitor": 4, "Tag": 1, "Tagging": 1, "Country": 1, "Invoice": 2, "Ticket": 3, "Account": 1, "Order": 1}
 
 #: Related managers that a query can start from: the model that has it, and its name.
 MANAGERS = {
     "Visit": (("Visitor", "visits"), ("Tag", "visits"), ("Country", "visit_set")),
     "Tag": (("Visit", "tags"),),
     "Order": (("Account", "orders"),),
+    "Ticket": (("Visitor", "tickets"), ("Visit", "tickets")),
 }
 #: Relations to one row, for ``select_related``.
 TO_ONE = {
     "Visit": ("visitor", "country"),
     "Tagging": ("visit", "tag", "visit__visitor", "visit__country"),
     "Order": ("account",),
+    "Ticket": ("visitor", "visit", "invoice", "visit__visitor", "visit__country"),
 }
 #: Relations for ``prefetch_related``; ``site`` leaves the group.
 PREFETCHES = {
     "Visit": ("tags", "site", "visitor", "country", "visitor__visits", "tagging_set"),
-    "Visitor": ("visits", "site", "visits__tags", "visits__country"),
+    "Visitor": ("visits", "site", "visits__tags", "visits__country", "tickets", "tickets__visit"),
     "Tag": ("visits", "site", "visits__visitor"),
     "Tagging": ("visit", "tag", "site"),
-    "Invoice": ("site",),
+    "Invoice": ("site", "tickets"),
+    "Ticket": ("visitor", "visit", "invoice", "site", "visit__tags", "visitor__tickets"),
     "Account": ("orders",),
     "Order": ("account",),
 }
@@ -103,6 +113,7 @@ WRITABLE = {
     "Tag": ("name",),
     "Country": ("name",),
     "Invoice": ("total",),
+    "Ticket": ("text", "invoice_no"),
     "Account": ("email",),
     "Order": ("amount",),
 }

@@ -6,7 +6,7 @@ import uuid
 
 from django.db import models
 
-from horizon_shards.fields import ShardedIdField, ShardedUUIDField
+from horizon_shards.fields import CompositeForeignKey, ShardedIdField, ShardedUUIDField
 from horizon_shards.models import ReferenceModel, ShardedModel
 from horizon_shards.models.deletion import SHARD_CASCADE, SHARD_PROTECT, SHARD_SET_NULL
 
@@ -104,6 +104,24 @@ class Invoice(ShardedModel):
     class Sharding:
         database = "track"
         key = "site"
+
+
+class Ticket(OfSite):
+    """Refers by (site, id): nothing but the key says that the related row is on its shard, or that there is one."""
+
+    text = models.CharField(max_length=100)
+    visitor_no = models.BigIntegerField()
+    visitor = CompositeForeignKey(
+        Visitor, models.CASCADE, {"site": "site", "id": "visitor_no"}, related_name="tickets"
+    )
+    visit_no = models.BigIntegerField(null=True)
+    visit = CompositeForeignKey(
+        Visit, models.SET_NULL, {"site": "site", "id": "visit_no"}, null=True, related_name="tickets"
+    )
+    invoice_no = models.IntegerField(null=True)
+    invoice = CompositeForeignKey(
+        Invoice, models.CASCADE, {"site": "site", "number": "invoice_no"}, null=True, related_name="tickets"
+    )
 
 
 class Account(ShardedModel):

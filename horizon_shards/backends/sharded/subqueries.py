@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connections
-from django.db.models.expressions import Col
+from django.db.models.expressions import Col, ColPairs
 from django.db.models.lookups import Exact, In
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND, WhereNode
@@ -93,7 +93,11 @@ def _links(left: Any, right: Any, inner: dict[str, Placement], outer: dict[str, 
 def _is_member_of_colocated(nested: Nested, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
     """Whether ``column IN (SELECT column ...)`` can only meet inner rows of the outer row's own shard."""
     query, user = nested.query, nested.user
-    if not isinstance(user, In) or not isinstance(user.lhs, Col) or query.is_sliced or query.group_by is not None:
+    if not isinstance(user, In) or query.is_sliced or query.group_by is not None:
+        return False
+    if isinstance(user.lhs, ColPairs):
+        return _is_tuple_of_colocated(nested, inner, outer)
+    if not isinstance(user.lhs, Col):
         return False
     selected = query.select
     if len(selected) != 1 or not isinstance(selected[0], Col) or selected[0].alias not in inner:
@@ -109,6 +113,27 @@ def _is_member_of_colocated(nested: Nested, inner: dict[str, Placement], outer: 
     if same and column.target.primary_key:
         return True
     return are_linked(lhs, user.lhs.target, inner[column.alias], column.target)
+
+
+def _is_tuple_of_colocated(nested: Nested, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
+    """Whether one pair of ``(a, b) IN (SELECT c, d ...)`` keeps both rows on one shard."""
+    selected = [cols for column in nested.query.select for cols in _columns(column)]
+    mine = nested.user.lhs.get_cols()
+    if len(selected) != len(mine) or mine[0].alias not in outer:
+        return False
+    if any(column.alias not in inner or (nested.negated and _may_be_null(column, nested.query)) for column in selected):
+        return False
+    lhs = outer[mine[0].alias]
+    return any(
+        are_linked(lhs, left.target, inner[right.alias], right.target)
+        for left, right in zip(mine, selected, strict=True)
+    )
+
+
+def _columns(expression: Any) -> list[Col]:
+    if isinstance(expression, ColPairs):
+        return list(expression.get_cols())
+    return [expression] if isinstance(expression, Col) else []
 
 
 def _may_be_null(column: Col, query: Query) -> bool:
