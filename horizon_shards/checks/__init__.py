@@ -19,6 +19,7 @@ TAG = "horizon_shards"
 
 def check_model(model: type[Model]) -> list[CheckMessage]:
     """All problems of one concrete model."""
+    from horizon_shards.checks.composite import check_composite_keys
     from horizon_shards.checks.many_to_many import check_many_to_many
     from horizon_shards.checks.models import check_declaration
     from horizon_shards.checks.redshift import check_redshift
@@ -30,6 +31,7 @@ def check_model(model: type[Model]) -> list[CheckMessage]:
         *check_uniqueness(model),
         *check_relations(model),
         *check_many_to_many(model),
+        *check_composite_keys(model),
         *check_redshift(model),
     ]
 

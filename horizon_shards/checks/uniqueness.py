@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.core.checks import CheckMessage
 from django.db import models
@@ -54,9 +55,10 @@ def _unique(model: type[Model]) -> Iterator[CheckMessage]:
 
 
 def _constraints(model: type[Model]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    field: Any
     for field in model._meta.fields:
         if field.unique and not field.primary_key:
-            yield f"Field {field.name!r}", (field.name,)
+            yield f"Field {field.name!r}", (field.name,) if field.column else tuple(field.from_fields)
     for names in model._meta.unique_together:
         yield f"unique_together {tuple(names)!r}", tuple(names)
     for constraint in model._meta.constraints:

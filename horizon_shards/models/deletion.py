@@ -73,7 +73,8 @@ def SHARD_SET_NULL(collector: Any, field: Any, sub_objs: Any, using: str) -> Non
         return SET_NULL(collector, field, sub_objs, using)
 
     def set_null() -> int:
-        children.update(**{field.name: None})
+        columns = field.null_columns() if hasattr(field, "null_columns") else {field.name: None}
+        children.update(**columns)
         return 0
 
     collector.fast_deletes.append(OnShards(field.model, set_null))

@@ -91,9 +91,7 @@ def test_forward_prefetch(clerks: list[Clerk], django_assert_num_queries: Any) -
     assert [clerk._state.fields_cache["desk"] and clerk.desk.name for clerk in named] == [None, None, "2/1", None, None]
 
 
-def test_reverse_manager_and_prefetch(
-    clerks: list[Clerk], desks: list[Desk], django_assert_num_queries: Any
-) -> None:
+def test_reverse_manager_and_prefetch(clerks: list[Clerk], desks: list[Desk], django_assert_num_queries: Any) -> None:
     assert list(desks[2].clerks.all()) == [clerks[2]]
     assert desks[2].clerks.filter(name="at 1/1").count() == 0
     with django_assert_num_queries(2, using="oracle"):
@@ -137,7 +135,7 @@ def test_one_to_one(desks: list[Desk], django_assert_num_queries: Any) -> None:
     badge = Badge.objects.create(desk=desks[1])
     assert Desk.objects.get(pk=desks[1].pk).badge == badge
     with pytest.raises(Badge.DoesNotExist):
-        Desk.objects.get(pk=desks[0].pk).badge
+        Desk.objects.get(pk=desks[0].pk).badge  # noqa: B018
     found = Desk.objects.select_related("badge").order_by("pk")
     assert [hasattr(desk, "badge") for desk in found] == [False, True, False, False]
     with django_assert_num_queries(2, using="oracle"):
@@ -164,7 +162,11 @@ def test_a_value_that_means_null(desks: list[Desk]) -> None:
         assert [coat.desk for coat in queryset.order_by("pk")] == [desks[0], None]
     assert coats[1].desk_fk is None
     assert list(zero.coats.all()) == []
-    assert [desk.coats.count() for desk in Desk.objects.filter(branch=1).prefetch_related("coats").order_by("pk")] == [1, 0, 0]
+    assert [desk.coats.count() for desk in Desk.objects.filter(branch=1).prefetch_related("coats").order_by("pk")] == [
+        1,
+        0,
+        0,
+    ]
     coats[0].desk = None
     assert coats[0].desk_number == 0
 

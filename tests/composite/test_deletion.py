@@ -122,4 +122,4 @@ def test_do_nothing(desks: list[Desk]) -> None:
     Lamp.objects.create(desk=desks[0])
     desks[0].delete()
     with pytest.raises(Desk.DoesNotExist):
-        Lamp.objects.get().desk
+        Lamp.objects.get().desk  # noqa: B018

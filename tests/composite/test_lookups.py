@@ -115,9 +115,11 @@ def test_a_value_that_means_null(desks: list[Desk]) -> None:
         Coat.objects.create(branch=1, desk_number=number)
     assert Coat.objects.filter(desk=None).get().desk_number == 0
     assert Coat.objects.filter(desk__isnull=False).get().desk_number == 1
-    assert not Coat.objects.filter(desk=zero) and not Coat.objects.filter(desk=(1, 0))
+    assert not Coat.objects.filter(desk=zero)
+    assert not Coat.objects.filter(desk=(1, 0))
     assert Coat.objects.exclude(desk=zero).count() == 2
-    assert not Coat.objects.filter(desk__name="1/0") and not Coat.objects.filter(desk__number=0)
+    assert not Coat.objects.filter(desk__name="1/0")
+    assert not Coat.objects.filter(desk__number=0)
     assert names(Desk.objects.filter(coats__isnull=False)) == ["1/1"]
     assert "1/0" in names(Desk.objects.exclude(coats__branch=1))
 

@@ -16,7 +16,7 @@ from django.db.migrations.writer import MigrationWriter
 from horizon_shards.fields import CompositeForeignKey
 from tests.composite.models import Clerk, Coat, Offer, Sign
 
-MODELS = [model for model in apps.get_app_config("composite").get_models()]
+MODELS = list(apps.get_app_config("composite").get_models())
 
 
 def state_of(*models_: Any) -> ProjectState:
@@ -41,11 +41,13 @@ def test_what_was_written_is_read_again(tmp_path: Any) -> None:
     migration = type("Migration", (migrations.Migration,), {"operations": operations})("0001", "composite")
     text = MigrationWriter(migration).as_string()
     assert "to_fields={'code': 'code', 'kind': horizon_shards.fields.RawFieldValue('alpha')}" in text
-    assert "null_if_equal=[('desk_number', 0)]" in text and "nullable_fields={'desk_number': 0}" in text
+    assert "null_if_equal=[('desk_number', 0)]" in text
+    assert "nullable_fields={'desk_number': 0}" in text
     written = [line for line in text.splitlines() if "horizon_shards.fields.Composite" in line]
-    assert len(written) == 13 and not any("serialize" in line or "from_fields" in line for line in written)
+    assert len(written) == 13
+    assert not any("serialize" in line or "from_fields" in line for line in written)
     namespace: dict[str, Any] = {}
-    exec(text, namespace)  # noqa: S102
+    exec(text, namespace)
     state = namespace["Migration"]("0001", "composite").mutate_state(ProjectState())
     assert changes(state, state_of(*MODELS)) == []
 
@@ -99,7 +101,9 @@ def test_the_relation_is_added_altered_and_removed_without_a_column() -> None:
     operations = [
         migrations.AddField("Cat", "home", relation),
         migrations.AlterField(
-            "Cat", "home", CompositeForeignKey("composite.Home", models.PROTECT, {"street": "street", "number": "number"})
+            "Cat",
+            "home",
+            CompositeForeignKey("composite.Home", models.PROTECT, {"street": "street", "number": "number"}),
         ),
         migrations.RenameField("Cat", "number", "house"),
         migrations.RenameField("Cat", "home", "place"),

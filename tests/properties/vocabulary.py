@@ -79,7 +79,17 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 }  # fmt: skip
 
 #: How often each model is asked.
-WEIGHTS = {"Visit": 9, "Visitor": 4, "Tag": 1, "Tagging": 1, "Country": 1, "Invoice": 2, "Ticket": 3, "Account": 1, "Order": 1}
+WEIGHTS = {
+    "Visit": 9,
+    "Visitor": 4,
+    "Tag": 1,
+    "Tagging": 1,
+    "Country": 1,
+    "Invoice": 2,
+    "Ticket": 3,
+    "Account": 1,
+    "Order": 1,
+}
 
 #: Related managers that a query can start from: the model that has it, and its name.
 MANAGERS = {

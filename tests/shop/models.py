@@ -111,9 +111,7 @@ class Ticket(OfSite):
 
     text = models.CharField(max_length=100)
     visitor_no = models.BigIntegerField()
-    visitor = CompositeForeignKey(
-        Visitor, models.CASCADE, {"site": "site", "id": "visitor_no"}, related_name="tickets"
-    )
+    visitor = CompositeForeignKey(Visitor, models.CASCADE, {"site": "site", "id": "visitor_no"}, related_name="tickets")
     visit_no = models.BigIntegerField(null=True)
     visit = CompositeForeignKey(
         Visit, models.SET_NULL, {"site": "site", "id": "visit_no"}, null=True, related_name="tickets"

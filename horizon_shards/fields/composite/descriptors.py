@@ -36,7 +36,7 @@ class KeyAttribute:
             setattr(instance, local.attname, part)
 
 
-class ForwardDescriptor(ForwardManyToOneDescriptor):
+class ForwardDescriptor(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
     """The related instance; forgotten when a column of the key is given another value."""
 
     field: Any
@@ -91,7 +91,7 @@ class ForwardDescriptor(ForwardManyToOneDescriptor):
         if querysets and len(querysets) != 1:
             raise ValueError("querysets argument of get_prefetch_querysets() should have a length of 1.")
         field = self.field
-        queryset = querysets[0] if querysets else self.get_queryset(instance=instances[0])
+        queryset: Any = querysets[0] if querysets else self.get_queryset(instance=instances[0])
         queryset._add_hints(instance=instances[0])
         by_key = {field.get_local_related_value(instance): instance for instance in instances}
         queryset = queryset.filter(field.condition_of(by_key))
@@ -106,7 +106,7 @@ def _are_loaded(instance: Model, fields: Any) -> bool:
     return all(field.attname in instance.__dict__ for field in fields)
 
 
-class ReverseDescriptor(ReverseManyToOneDescriptor):
+class ReverseDescriptor(ReverseManyToOneDescriptor):  # type: ignore[type-arg]
     """The manager of the rows that refer to an instance."""
 
     @cached_property
@@ -127,7 +127,8 @@ def columnwise_manager(base: Any) -> Any:
         def add(self, *objs: Any, bulk: bool = True) -> None:
             """Relate rows to the instance; each is written by its own key, and on its own shard."""
             if not bulk:
-                return super().add(*objs, bulk=False)
+                super().add(*objs, bulk=False)
+                return
             self._check_fk_val()
             self._remove_prefetched_objects()
             _save_related(self, objs)

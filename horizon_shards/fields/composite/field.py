@@ -39,7 +39,7 @@ class CompositeForeignKey(ForeignObject):  # type: ignore[type-arg]
 
     description = "Foreign key of several columns"
     rel_class = CompositeRel
-    related_accessor_class = ReverseDescriptor
+    related_accessor_class: Any = ReverseDescriptor
     forward_related_accessor_class = ForwardDescriptor
     #: Where Django makes and drops constraints of foreign keys, it finds none here.
     db_constraint = False
@@ -63,7 +63,9 @@ class CompositeForeignKey(ForeignObject):  # type: ignore[type-arg]
         self.nullable_fields = _nullable(nullable_fields)
         # The columns are written by their own fields: fixtures hold each value once.
         kwargs["serialize"] = False
-        super().__init__(to, columnwise(on_delete, null=kwargs.get("null", False)), [*columns.values()], [*columns], **kwargs)
+        super().__init__(
+            to, columnwise(on_delete, null=kwargs.get("null", False)), [*columns.values()], [*columns], **kwargs
+        )
         self.requires_unique_target = not self.raw_parts
 
     def deconstruct(self) -> Any:
@@ -91,7 +93,7 @@ class CompositeForeignKey(ForeignObject):  # type: ignore[type-arg]
         super().contribute_to_class(cls, name, private_only=private_only, **kwargs)
         setattr(cls, self.attname, KeyAttribute(self))
 
-    def raw_fields(self) -> Iterator[tuple[Field[Any, Any], Part]]:
+    def raw_fields(self) -> Iterator[tuple[Any, Part]]:
         """The fields of the related model whose values no column holds, with their parts."""
         for name, part in self.raw_parts.items():
             yield self.related_model._meta.get_field(name), part
@@ -169,7 +171,7 @@ class CompositeForeignKey(ForeignObject):  # type: ignore[type-arg]
         """What following the relation needs beside the pairs."""
         return self.raw_condition() if self.raw_parts else {}
 
-    def get_forward_related_filter(self, obj: Model) -> dict[str, Any]:  # type: ignore[override]
+    def get_forward_related_filter(self, obj: Model) -> dict[str, Any]:
         """The condition for the rows that refer to ``obj``."""
         return {self.name: obj}
 
@@ -189,7 +191,7 @@ class CompositeForeignKey(ForeignObject):  # type: ignore[type-arg]
         using = router.db_for_read(self.related_model, instance=model_instance)
         found = self.related_model._base_manager.using(using).filter(self.get_reverse_related_filter(model_instance))
         if not found.complex_filter(self.get_limit_choices_to()).exists():
-            names = ", ".join(self.to_fields)
+            names = ", ".join(map(str, self.to_fields))
             raise ValidationError(
                 "%(model)s instance with (%(field)s) %(value)r does not exist.",
                 code="invalid",

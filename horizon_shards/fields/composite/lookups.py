@@ -17,6 +17,9 @@ from django.db.models.lookups import IsNull
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND, WhereNode
 
+#: Django's lookups on tuples, by name.
+TUPLES: dict[str, Any] = tuple_lookups
+
 
 def key_of_value(field: Any, value: Any) -> tuple[Any, ...] | None:
     """The values of the key's columns that an instance or a tuple stands for; None where no row can have them."""
@@ -30,7 +33,7 @@ def key_of_value(field: Any, value: Any) -> tuple[Any, ...] | None:
 
 
 def _key_of_instance(field: Any, instance: Model) -> tuple[Any, ...] | None:
-    if not instance._is_pk_set():
+    if not instance._is_pk_set():  # type: ignore[attr-defined]
         raise ValueError("Model instances passed to related filters must be saved.")
     if not field.accepts(instance):
         return None
@@ -47,7 +50,8 @@ class OnComposite:
 
     def __init__(self, lhs: Any, rhs: Any) -> None:
         if isinstance(lhs, Col) and _is_composite(lhs.output_field):
-            lhs = ColPairs(lhs.alias, (lhs.target,), lhs.output_field.foreign_related_fields, lhs.output_field)
+            field: Any = lhs.output_field
+            lhs = ColPairs(lhs.alias, (lhs.target,), field.foreign_related_fields, field)
         super().__init__(lhs, rhs)  # type: ignore[call-arg]
 
     @property
@@ -69,10 +73,10 @@ class OnComposite:
             return super().as_sql(compiler, connection)  # type: ignore[misc]
         if self.rhs == ():
             raise EmptyResultSet
-        return compiler.compile(self._without_null(tuple_lookups[self.lookup_name](self.lhs, self.rhs)))
+        return compiler.compile(self._without_null(TUPLES[self.lookup_name](self.lhs, self.rhs)))
 
     def _without_null(self, lookup: Any) -> WhereNode:
-        nullable = [IsNull(column, False) for column in self.lhs.get_cols() if column.target.null]
+        nullable: list[Any] = [IsNull(column, False) for column in self.lhs.get_cols() if column.target.null]
         return WhereNode([lookup, *nullable], connector=AND)
 
 

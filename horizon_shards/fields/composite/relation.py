@@ -16,18 +16,18 @@ class CompositeRel(ForeignObjectRel):
 
     def get_related_field(self) -> Any:
         """Raise ``FieldError``: there is more than one field, so the relation cannot be written as a whole."""
-        names = ", ".join(self.field.from_fields)  # type: ignore[attr-defined]
+        names = ", ".join(self.field.from_fields)
         raise FieldError(f"{self.field} has no column: name its fields ({names}).")
 
-    def get_extra_restriction(self, alias: str, related_alias: str) -> WhereNode | None:  # type: ignore[override]
+    def get_extra_restriction(self, alias: str, related_alias: str) -> WhereNode | None:
         """What a join from the related model needs beside the pairs of columns."""
         field: Any = self.field
-        found = field.get_extra_restriction(related_alias, alias)
+        found: WhereNode | None = field.get_extra_restriction(related_alias, alias)
         first, table = field.foreign_related_fields[0], field.related_model._meta.db_table
         # In a subquery the aliases are not the tables' names.
         if related_alias == table or first.unique:
-            return found  # type: ignore[no-any-return]
-        guard = WholeCorrelation(field, related_alias)
+            return found
+        guard: Any = WholeCorrelation(field, related_alias)
         return WhereNode([guard] if found is None else [found, guard], connector=AND)
 
 

@@ -42,7 +42,7 @@ class Correlation(Expression):
     """
 
     conditional = True
-    output_field = BooleanField()  # type: ignore[assignment]
+    output_field = BooleanField()
 
     def __init__(self, field: Any, alias: str) -> None:
         super().__init__()
@@ -63,15 +63,12 @@ class Correlation(Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """``U1.b = outer.b`` for every pair but the first."""
-        outer = next(self._outer_columns(compiler.query.where), None)
+        # Django adds its own condition last, after what the caller compares with the outer row.
+        found = list(self._outer_columns(compiler.query.where))
+        outer = found[-1] if found else None
         field = self.relation
         if outer is None or outer.target != field.foreign_related_fields[0]:
-            raise QueryNotSupported(
-                f"exclude() through the composite foreign key {field} from further away cannot be told by all its "
-                f"columns: write ~Exists({field.model._meta.object_name}.objects.filter(...)) with an OuterRef for each "
-                "of them.",
-                reason="exclude-composite",
-            )
+            raise _refusal(field)
         pairs = field.related_fields[1:]
         leaves: list[Any] = [
             Exact(local.get_col(self.alias), target.get_col(outer.alias, local)) for local, target in pairs
@@ -96,7 +93,7 @@ class WholeCorrelation(Expression):
     """Stands in a join of a subquery, and refuses where Django ties its unjoined rows by the first pair alone."""
 
     conditional = True
-    output_field = BooleanField()  # type: ignore[assignment]
+    output_field = BooleanField()
 
     def __init__(self, field: Any, alias: str) -> None:
         super().__init__()
@@ -106,11 +103,7 @@ class WholeCorrelation(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Nothing that restricts."""
         if any(self._is_outer(leaf, compiler.query) for leaf in compiler.query.where.children):
-            raise QueryNotSupported(
-                f"exclude() of a NULL through the composite foreign key {self.relation} cannot be told by all its columns: "
-                f"write ~Exists({self.relation.model._meta.object_name}.objects.filter(...)) with an OuterRef for each.",
-                reason="exclude-composite",
-            )
+            raise _refusal(self.relation)
         return "1 = 1", ()
 
     def _is_outer(self, leaf: Any, query: Any) -> bool:
@@ -122,3 +115,11 @@ class WholeCorrelation(Expression):
             and (lhs.alias, lhs.target) == (self.alias, self.relation.foreign_related_fields[0])
             and rhs.alias not in query.alias_map
         )
+
+
+def _refusal(field: Any) -> QueryNotSupported:
+    return QueryNotSupported(
+        f"exclude() through the composite foreign key {field} cannot compare all its columns here: write "
+        f"~Exists({field.model._meta.object_name}.objects.filter(...)) with an OuterRef for each of them.",
+        reason="exclude-composite",
+    )
