@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Subquery
 from django.test.utils import CaptureQueriesContext
 
 import horizon_shards
@@ -19,6 +19,11 @@ from tests.shop.models import Country, Site, Tag, Visit
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
 SHARDS = ("track-1", "track-2", "track-3", "track-4")
+
+
+def two_ties() -> Exists:
+    """What no shard can answer, and no query that runs first: two comparisons tie the rows to a visit."""
+    return Exists(Tag.objects.filter(name=OuterRef("path"), pk__gt=OuterRef("ms")))
 
 
 @pytest.fixture(autouse=True)
@@ -66,13 +71,29 @@ def test_a_set_operation_has_a_statement_a_part() -> None:
     assert plan.mode == "scatter"
 
 
+def test_a_query_that_another_needs_comes_first() -> None:
+    plan = horizon_shards.plan(Visit.objects.filter(path__in=Tag.objects.values("name"), ms=1))
+    first, then = plan.statements
+    assert (first.where, then.where, plan.mode) == (SHARDS, SHARDS, "scatter")
+    assert ("shop_tag" in first.sql, "shop_tag" in then.sql) == (True, False)
+    assert set(map(str, then.params)) == {"the values of another query", "1"}
+    assert plan.merge.steps[0] == "first: the values of shop.Tag from track"
+
+
+def test_one_value_that_comes_first() -> None:
+    named = Visit.objects.annotate(first=Subquery(Tag.objects.order_by("pk").values("name")[:1]))
+    first, then = horizon_shards.plan(named).statements
+    assert "LIMIT 1" in first.sql
+    assert list(map(str, then.params)) == ["the values of another query"]
+
+
 def test_a_lock_is_planned_without_its_transaction(sites: list[Site]) -> None:
     assert horizon_shards.plan(Visit.objects.select_for_update().order_by("ms")).mode == "scatter"
 
 
 @pytest.mark.skipif(ENGINE != "sqlite", reason="shards that are not SQLite are not federated")
 def test_what_federation_would_gather() -> None:
-    query = Visit.objects.filter(Exists(Tag.objects.filter(name=OuterRef("path"))), editor__username="ed", ms=1)
+    query = Visit.objects.filter(two_ties(), editor__username="ed", ms=1)
     with allow_federation(10), forbid_scatter():
         plan = horizon_shards.plan(query)
     assert plan.mode == "federate"
@@ -89,6 +110,6 @@ def test_what_federation_would_gather() -> None:
 
 def test_refusals_are_raised_as_by_running() -> None:
     with pytest.raises(QueryNotSupported):
-        horizon_shards.plan(Visit.objects.filter(Exists(Tag.objects.filter(name=OuterRef("path")))))
+        horizon_shards.plan(Visit.objects.filter(two_ties()))
     with pytest.raises(ConfigurationError, match="is not a logical database"):
         horizon_shards.plan(User.objects.all())

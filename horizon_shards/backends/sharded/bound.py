@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
+from django.db.models.expressions import Value
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import AND, WhereNode
 
@@ -43,6 +44,21 @@ class PendingIn(BoundIn):
     def __init__(self, lhs: Any) -> None:
         super().__init__(lhs, [])
         self.rhs = Pending()
+
+    def process_rhs(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """One parameter that says what it stands for."""
+        return "(%s)", (self.rhs,)
+
+
+class PendingValue(Value):
+    """Stands in a plan for a value that is not known yet."""
+
+    def __init__(self, output_field: Any) -> None:
+        super().__init__(Pending(), output_field=output_field)
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """One parameter that says what it stands for."""
+        return "%s", [self.value]
 
 
 def _written(sql: str, param: Any) -> str | None:

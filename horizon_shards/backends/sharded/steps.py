@@ -13,7 +13,7 @@ from django.db.models.expressions import Value
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
-from horizon_shards.backends.sharded.bound import BoundIn, Pending, PendingIn, bound_exists
+from horizon_shards.backends.sharded.bound import BoundIn, PendingIn, PendingValue, bound_exists
 from horizon_shards.backends.sharded.order import PLAIN, TEXT, internal_type, output_field
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 
@@ -81,7 +81,7 @@ class ExistsStep(Step):
     what = "whether there is a row"
 
     def pending(self) -> Any:
-        return Value(Pending(), output_field=self.replaces.output_field)
+        return PendingValue(self.replaces.output_field)
 
     def answer(self, max_keys: int) -> Any:
         found = next(rows_of(self.query), None) is not None
@@ -94,7 +94,7 @@ class ValueStep(Step):
     what = "the one value"
 
     def pending(self) -> Any:
-        return Value(Pending(), output_field=self.replaces.output_field)
+        return PendingValue(self.replaces.output_field)
 
     def answer(self, max_keys: int) -> Any:
         rows = list(islice(rows_of(self.query), 2))
@@ -114,9 +114,14 @@ def home_of(query: Any) -> str:
 
 def rows_of(query: Any) -> Iterator[Any]:
     """The rows of a query that stood inside another one, from its own database."""
+    return iter(compiler_of(query).results_iter(tuple_expected=True, chunked_fetch=True))
+
+
+def compiler_of(query: Any) -> Any:
+    """The compiler of a query that stood inside another one, on its own database."""
     inner = query.clone()
     inner.subquery = False
-    return iter(inner.get_compiler(using=home_of(query)).results_iter(tuple_expected=True, chunked_fetch=True))
+    return inner.get_compiler(using=home_of(query))
 
 
 def values_of(query: Any, max_keys: int) -> list[Any]:

@@ -29,6 +29,7 @@ def federated(refusal: QueryNotSupported, query: Any, logical: Any, elide_empty:
     compiler.logical, compiler.private = logical, private
     # Without the traceback, which would hold the query.
     compiler.refusal = QueryNotSupported(str(refusal), reason=refusal.reason)
+    compiler.plan = compiler.plan_of([])
     return compiler
 
 
@@ -41,6 +42,7 @@ class Federated(ForeignRelations):
     """Django's own compiler for SQLite on the private database, which is filled before the statement runs."""
 
     private: PrivateDatabase
+    plan: Plan
     refusal: QueryNotSupported
     #: Whether the SQL is made to be run at once.
     is_running = False
