@@ -12,13 +12,16 @@ from django.db.models.sql.where import AND, WhereNode
 
 from horizon_shards.backends.sharded import (
     aggregates,
+    apart,
     combined,
     compiler,
-    groups,
+    finish,
+    layout,
     merge,
     partials,
     planner,
     resolve,
+    rows,
     scatter,
     steps,
     writes,
@@ -206,14 +209,37 @@ def minimum_of_the_first(patch: Patch) -> None:
     patch.setitem(partials.SPLIT, Min, lambda aggregate, connection: Partial((aggregate,), combine))
 
 
+def distinct_counts_added(patch: Patch) -> None:
+    """Count(distinct) is the sum of the shards' own, as if no value were on two shards."""
+    patch.setattr(apart, "names_its_shard", lambda expression, tables: True)
+
+
+def expressions_not_computed(patch: Patch) -> None:
+    """What is computed of aggregates is computed for the first group alone."""
+    original = finish.Finish.apply
+
+    def apply(self: Any, groups: Any, ask: Any) -> Any:
+        return original(self, groups[:1], ask) + groups[1:] if self.expressions and not self.test else groups
+
+    patch.setattr(finish.Finish, "apply", apply)
+
+
+def last_inner_row_lost(patch: Patch) -> None:
+    """Of rows that are sent to be aggregated, the last is left out."""
+    original = rows.table_of
+    patch.setattr(
+        rows, "table_of", lambda found, columns, connection: original(found[:-1] or found, columns, connection)
+    )
+
+
 def groups_not_put_together(patch: Patch) -> None:
     """The partial groups of the shards stand beside each other."""
-    patch.setattr(groups.Layout, "identity", lambda self, row: object())
+    patch.setattr(layout.Layout, "identity", lambda self, row: object())
 
 
 def having_ignored(patch: Patch) -> None:
     """The condition on whole groups keeps every group."""
-    patch.setattr(groups, "having_test", lambda node, position: lambda row: True)
+    patch.setattr(finish.Finish, "_test", lambda self, condition: None)
 
 
 def write_count_of_one_shard(patch: Patch) -> None:
@@ -272,7 +298,8 @@ FAULTS: tuple[Fault, ...] = (
     offset_pushed_down, offset_ignored, limit_ignored, order_ignored, last_order_term_ignored, descending_ignored,
     nulls_at_the_wrong_end, text_without_case, merge_without_heap, duplicates_kept, distinct_by_first_column,
     slice_ignored_in_count, average_of_averages, count_of_one_shard, minimum_of_the_first, write_count_of_one_shard,
-    write_on_the_first_shard, everybody_asked, groups_not_put_together, having_ignored,
+    write_on_the_first_shard, everybody_asked, distinct_counts_added,
+    expressions_not_computed, last_inner_row_lost, groups_not_put_together, having_ignored,
     union_keeps_duplicates, difference_is_intersection,
     null_among_values_forgotten, last_value_forgotten,
 )  # fmt: skip

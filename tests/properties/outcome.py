@@ -91,7 +91,7 @@ NAMES: dict[str, Any] = {
     **{name: getattr(shop, name) for name in ("Visit", "Visitor", "Tag", "Tagging", "Country", "Invoice")},
     **{name: getattr(shop, name) for name in ("Account", "Order", "Site", "Ticket")},
     **{name: getattr(models, name) for name in ("Q", "F", "Value", "Case", "When", "Exists", "OuterRef")},
-    **{name: getattr(models, name) for name in ("Count", "Sum", "Min", "Max", "Avg", "Variance")},
+    **{name: getattr(models, name) for name in ("Count", "Sum", "Min", "Max", "Avg", "Variance", "StdDev")},
     **{name: getattr(functions, name) for name in FUNCTIONS},
     "Decimal": Decimal, "UUID": UUID, "date": date, "datetime": datetime, "timedelta": timedelta, "utc": UTC,
     "run": _run, "save_all": save_all, "bulk_update_all": bulk_update_all, "delete_all": delete_all, "upsert": upsert,

@@ -8,6 +8,7 @@ from django.db import connections
 from hypothesis import strategies as st
 
 from tests.properties.conditions import code, column_lookups, conditions
+from tests.properties.grouping import group
 from tests.properties.rows import Dataset
 from tests.properties.tables import ORACLE
 from tests.properties.terminals import can_be_distinct, terminals
@@ -45,7 +46,7 @@ def queries(draw: st.DrawFn, data: Dataset) -> Query:
         draw(annotate(draft))
     for _ in range(draw(st.sampled_from((1, 0, 1, 2, 0)))):
         draw(narrow(draft))
-    if draft.chance(draw, 7):
+    if draft.chance(draw, 9):
         draw(group(draft))
     elif draft.chance(draw, 10):
         draw(count_related(draft))
@@ -125,21 +126,6 @@ def row_aggregates(column: Column) -> st.SearchStrategy[str]:
     if column.kind == "int":
         options += [f'{name}("{column.path}")' for name in ("Sum", "Min", "Max")]
     return st.sampled_from(options)
-
-
-@st.composite
-def group(draw: st.DrawFn, draft: Draft) -> None:
-    """Add ``values(...).annotate(...)``, that is GROUP BY, with a HAVING now and then."""
-    plain = [column for column in draft.columns if column.sortable and not column.many]
-    chosen = draw(st.lists(st.sampled_from(plain), min_size=1, max_size=2, unique=True))
-    names = ", ".join(f'"{column.path}"' for column in chosen)
-    column = draw(st.sampled_from([c for c in COLUMNS[draft.model] if c.sortable]))
-    draft.steps.append(Step(f"values({names})"))
-    draft.steps.append(Step(f"annotate(n2={draw(row_aggregates(column))})", frozenset({"group"})))
-    draft.columns = [*chosen, Column("n2", "int", null=True)]
-    if draft.chance(draw, 30):
-        draft.steps.append(Step(f"filter(n2__gt={draw(st.integers(0, 3))})", frozenset({"having"})))
-    draft.grouped = draft.shaped = True
 
 
 @st.composite

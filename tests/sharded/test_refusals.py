@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
-from django.db.models import Count, Exists, F, FloatField, OuterRef, Subquery, Sum, Value, Window
+from django.db.models import Aggregate, Count, Exists, F, FloatField, OuterRef, Subquery, Sum, Value, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now, Rank, RowNumber
 from django.db.transaction import atomic
@@ -21,6 +21,12 @@ from horizon_shards.exceptions import HorizonShardsError, QueryNotSupported, Sca
 from tests.shop.models import Country, Customer, Order, Site, Tag, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+
+class Median(Aggregate):
+    """An aggregate of an application; on one shard it is only asked whether it would run."""
+
+    function = "MAX"
 
 
 def visits_of(site: Any) -> Any:
@@ -49,21 +55,6 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], Callable[[Any], Any]]] = {
             visits_of(site).annotate(tag=Subquery(tags_of(site).filter(name=OuterRef("path")).values("name")[:1]))
         ),
     ),
-    "aggregate over groups without the key": (
-        "group-by",
-        ("shop.Visit", "shard key", "site", "values()"),
-        lambda site: visits_of(site).values("path").annotate(n=Count("pk")).aggregate(Sum("n")),
-    ),
-    "distinct aggregate of groups": (
-        "aggregate",
-        ("Count(", "distinct"),
-        lambda site: list(visits_of(site).values("path").annotate(n=Count("ms", distinct=True))),
-    ),
-    "condition of groups that compares two aggregates": (
-        "having",
-        ("groups", "in Python"),
-        lambda site: list(visits_of(site).values("path").annotate(n=Count("pk"), m=Sum("ms")).filter(n__gt=F("m"))),
-    ),
     "window over several shards": (
         "window",
         ("partition_by", "site"),
@@ -74,25 +65,17 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], Callable[[Any], Any]]] = {
         ("partition_by", "filter by the key"),
         lambda site: list(visits_of(site).annotate(n=Window(RowNumber(), partition_by="path", order_by="ms"))),
     ),
-    "distinct aggregate": (
+    "aggregate that nothing here knows": (
         "aggregate",
-        ("'paths'", "distinct"),
-        lambda site: visits_of(site).aggregate(paths=Count("path", distinct=True)),
+        ("Median(", "filter by the shard key"),
+        lambda site: visits_of(site).aggregate(m=Median("ms")),
     ),
-    "aggregate inside an expression": (
-        "aggregate",
-        ("'twice'", "in Python"),
-        lambda site: visits_of(site).aggregate(twice=Sum("ms") * 2),
-    ),
-    "aggregate over a slice": (
-        "aggregate-over-rows",
-        ("shop.Visit", "list(queryset)"),
-        lambda site: visits_of(site).order_by("ms")[:5].aggregate(Sum("ms")),
-    ),
-    "aggregate over distinct rows": (
-        "aggregate-over-rows",
-        ("shop.Visit", "in Python"),
-        lambda site: visits_of(site).values("ms").distinct().aggregate(Sum("ms")),
+    "subquery in the condition of groups": (
+        "group-by",
+        ("as a list",),
+        lambda site: list(
+            visits_of(site).values("path").annotate(n=Count("pk")).filter(n__in=Country.objects.values("pk"))
+        ),
     ),
     "raw SQL in a condition": (
         "raw-sql",
@@ -124,13 +107,7 @@ def test_the_answers_on_one_shard_are_right(sites: list[Site], visits: list[Visi
     Tag.objects.create(site=site, name="/2")
     assert REFUSED["exists that two columns tie to the row"][2](site) == [visits[2]]
     assert {visit.tag for visit in REFUSED["subquery as a column, of the row"][2](site)} == {"/2", None}
-    assert REFUSED["aggregate over groups without the key"][2](site) == {"n__sum": 5}
-    assert [row["n"] for row in REFUSED["distinct aggregate of groups"][2](site)] == [1] * 5
-    assert [row["path"] for row in REFUSED["condition of groups that compares two aggregates"][2](site)] == ["/0"]
     assert sorted(visit.place for visit in REFUSED["window over several shards"][2](site)) == [1, 2, 3, 4, 5]
-    assert REFUSED["aggregate inside an expression"][2](site) == {"twice": 20}
-    assert REFUSED["aggregate over a slice"][2](site) == {"ms__sum": 10}
-    assert REFUSED["distinct aggregate"][2](site) == {"paths": 5}
 
 
 def test_a_refused_query_is_refused_before_it_runs(visits: list[Visit]) -> None:

@@ -1,8 +1,8 @@
-"""Aggregates over several shards: partial values on each, combined exactly."""
+"""Aggregates over several shards: partial values on each, combined to one row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -10,43 +10,48 @@ from django.db.models import Count
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from django.db.models.sql.subqueries import AggregateQuery
 
+from horizon_shards.backends.sharded.finish import Finish
 from horizon_shards.backends.sharded.gather import Scattered
-from horizon_shards.backends.sharded.partials import KeepsConverted, partial_of
+from horizon_shards.backends.sharded.layout import Layout
 from horizon_shards.backends.sharded.plan import Merge
-from horizon_shards.backends.sharded.pushdown import check_groups, check_windows, groups_are_whole, rows_are_disjoint
+from horizon_shards.backends.sharded.pushdown import check_windows, groups_are_whole, rows_are_disjoint
+from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported
 
+Row = Sequence[Any]
 
-class ScatterAggregate(KeepsConverted, Scattered):
+
+class ScatterAggregate(Scattered):
     """``aggregate()`` and ``count()``: each shard gives its partial values, one row."""
 
     def setup_partials(self) -> None:
         """Replace each aggregate of the query by what a shard has to give of it."""
         query = self.query = self.query.clone()
-        if isinstance(query, AggregateQuery):
-            self._check_inner(query)
-        self.combiners = []
-        parts: list[Any] = []
-        for alias, annotation in query.annotation_select.items():
-            partial = partial_of(alias, annotation, self.connection)
-            positions = range(len(parts), len(parts) + len(partial.parts))
-            self.combiners.append((tuple(positions), partial.combine))
-            parts.extend(partial.parts)
-        query.annotations = {f"__partial{n}": part for n, part in enumerate(parts)}
-        query.set_annotation_mask(query.annotations)
-
-    def _check_inner(self, query: Any) -> None:
-        """The rows that are aggregated must be whole on each shard."""
-        inner, tables = query.inner_query, self.tables
-        # A union has no tables of its own.
-        if tables is None or inner.is_sliced or (inner.distinct and not rows_are_disjoint(inner, tables)):
+        if isinstance(query, AggregateQuery) and self.tables is not None:
+            check_windows(query.inner_query, self.tables)
+        layout = self.layout = Layout(self.connection, self.tables)
+        self.output = [layout.position(annotation) for annotation in query.annotation_select.values()]
+        if layout.keys:
             raise QueryNotSupported(
-                f"Aggregates over a slice, a union or distinct rows of {query.get_meta().label} on several shards are "
-                "not supported, but for count(): aggregate list(queryset) in Python, or filter by the shard key.",
-                reason="aggregate-over-rows",
+                "aggregate() over several shards of a column outside of any aggregate is not supported: aggregate it "
+                "too (Max), or add it to values() before.",
+                reason="aggregate",
             )
-        check_groups(inner, tables)
-        check_windows(inner, tables)
+        layout.close()
+        self.finish = Finish(layout, None, self)
+        query.annotations = {f"__partial{n}": part for n, part in enumerate(layout.asked)}
+        query.set_annotation_mask(query.annotations)
+        query.group_by = tuple(layout.grouped) or None
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """Compile; Django's aggregates of an inner query have no GROUP BY of their own."""
+        sql, params = super().as_sql(*args, **kwargs)  # type: ignore[misc]
+        return (sql + self.group_by_sql(), params) if isinstance(self.query, AggregateQuery) else (sql, params)
+
+    def group_by_sql(self) -> str:
+        """GROUP BY of the values that travel one by one, by their places."""
+        places = ", ".join(str(place + 1) for place in self.layout.apart)
+        return f" GROUP BY {places}" if places else ""
 
     def execute_sql(
         self, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
@@ -56,38 +61,45 @@ class ScatterAggregate(KeepsConverted, Scattered):
         self.setup_partials()
         try:
             with self.naming_lead():
-                sql, params = self.as_sql()  # type: ignore[attr-defined]
+                answers = self.partial_rows(chunk_size)
         except EmptyResultSet:
             return iter([]) if result_type == MULTI else None
         finally:
-            self.query, partial = original, self.query
-        self._check_joins(partial)
-        self.announce(Merge((f"{len(self.combiners)} aggregate(s) from partial values",)))
-        rows = self.fetch_from_shards(sql, params, chunked=False, chunk_size=chunk_size)
-        row = tuple(self._combined([answer[0] for answer in rows if answer]))
+            self.query = original
+        (group,) = self.finish.apply([self.layout.combined(answers)], self.ask_one)
+        row = tuple([group[position] for position in self.output])
         self.col_count = len(row)
         return row if result_type == SINGLE else [[row]]
+
+    def partial_rows(self, chunk_size: int) -> list[Row]:
+        """What the shards give."""
+        sql, params = self.as_sql()
+        self._check_joins(self.query)
+        self.announce_partials()
+        answers = self.fetch_from_shards(sql, params, chunked=False, chunk_size=chunk_size)
+        return [row for answer in answers for row in answer]
+
+    def announce_partials(self, *steps: str) -> None:
+        """Tell what is about to run."""
+        count = f"{len(self.layout.computed)} aggregate(s) from partial values"
+        self.announce(Merge((*steps, count, *self.finish.steps())))
 
     def _check_joins(self, partial: Any) -> None:
         assert self.tables is not None
         self.tables.query = getattr(partial, "inner_query", partial)
         self.tables.add_joins()
 
-    def _combined(self, rows: list[Sequence[Any]]) -> Iterator[Any]:
-        for positions, combine in self.combiners:
-            yield combine([tuple(row[position] for position in positions) for row in rows])
-
 
 class ScatterCount(Scattered):
     """``count()`` of a slice or of distinct rows: the rows are merged and counted, not kept."""
 
     @staticmethod
-    def fits(query: Any, tables: Any) -> bool:
+    def fits(query: Any, tables: Tables) -> bool:
         """Whether the query only counts rows that have to be merged first."""
         counts = list(query.annotation_select.values())
-        inner = query.inner_query
-        merged = inner.combinator or inner.is_sliced or inner.distinct or not groups_are_whole(inner, tables)
-        return merged and all(type(count) is Count and count.filter is None and _counts_rows(count) for count in counts)
+        return are_merged(query, tables) and all(
+            type(count) is Count and count.filter is None and _counts_rows(count) for count in counts
+        )
 
     def execute_sql(self, result_type: Any = MULTI, **kwargs: Any) -> Any:
         """Merge the inner query's rows, count them."""
@@ -104,6 +116,15 @@ class ScatterCount(Scattered):
             count = 0
         row = tuple(count for _ in self.query.annotation_select)
         return row if result_type == SINGLE else [[row]]
+
+
+def are_merged(query: Any, tables: Tables) -> bool:
+    """Whether the rows that are aggregated are not simply those of the shards together."""
+    inner = query.inner_query
+    if inner.combinator or inner.is_sliced:
+        return True
+    distinct = inner.distinct and not rows_are_disjoint(inner, tables)
+    return distinct or not groups_are_whole(inner, tables)
 
 
 def _counts_rows(count: Count) -> bool:

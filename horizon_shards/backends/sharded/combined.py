@@ -12,7 +12,6 @@ from django.db.models.expressions import ColPairs
 from horizon_shards.backends.sharded.gather import RowsOfShards
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows, too_many_rows
 from horizon_shards.backends.sharded.order import comparable, nulls_first
-from horizon_shards.backends.sharded.partials import KeepsConverted
 from horizon_shards.backends.sharded.parts import Columns, Part
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.policy import check_scatter
@@ -20,7 +19,7 @@ from horizon_shards.backends.sharded.policy import check_scatter
 Row = Sequence[Any]
 
 
-class ScatterCombined(KeepsConverted, RowsOfShards):
+class ScatterCombined(RowsOfShards):
     """A set operation whose parts are on several shards."""
 
     #: Whether the columns that an enclosing set operation compares by are wanted, too.

@@ -25,6 +25,7 @@ from horizon_shards.backends.sharded.groups import ScatterGroups
 from horizon_shards.backends.sharded.plan import Plan
 from horizon_shards.backends.sharded.planner import operation_of, plan_query
 from horizon_shards.backends.sharded.pushdown import groups_are_whole
+from horizon_shards.backends.sharded.rows import AggregateOverRows
 from horizon_shards.backends.sharded.scatter import ScatterSelect
 from horizon_shards.backends.sharded.shortcut import adds_no_joins
 from horizon_shards.backends.sharded.stepped import SteppedCompiler
@@ -66,7 +67,8 @@ def _planned(name: str, query: Query, connection: Any, using: str | None, elide_
 def _merging(query: Query, tables: Any) -> type:
     """Which mixin merges the rows of this query."""
     if isinstance(query, AggregateQuery):
-        return ScatterCount if ScatterCount.fits(query, tables) else ScatterAggregate
+        kinds = (ScatterCount, AggregateOverRows)
+        return next((kind for kind in kinds if kind.fits(query, tables)), ScatterAggregate)
     if query.combinator:
         return ScatterCombined
     if query.group_by is None and any(a.contains_aggregate for a in query.annotation_select.values()):

@@ -8,8 +8,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import Error
+from django.db.models import Value
 from django.db.models.sql.constants import CURSOR, GET_ITERATOR_CHUNK_SIZE, MULTI, NO_RESULTS, SINGLE
 
 from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
@@ -80,6 +81,33 @@ class Scattered:
         if self.query.high_mark is None and sum(map(len, results)) > max_rows:
             raise too_many_rows(max_rows, "rows")
         return results
+
+    def selected_sql(self, expression: Any) -> tuple[str, tuple[Any, ...]]:
+        """The SQL of an expression as Django selects it: a condition that nothing satisfies does not empty the rest."""
+        try:
+            sql, params = self.compile(expression)  # type: ignore[attr-defined]
+        except EmptyResultSet:
+            empty = getattr(expression, "empty_result_set_value", NotImplemented)
+            sql, params = ("0", ()) if empty is NotImplemented else self.compile(Value(empty))  # type: ignore[attr-defined]
+        except FullResultSet:
+            sql, params = self.compile(Value(True))  # type: ignore[attr-defined]
+        else:
+            sql, params = expression.select_format(self, sql, params)
+        return sql, tuple(params)
+
+    def ask_one(self, sql: str, params: Sequence[Any]) -> list[Row]:
+        """Run a statement that reads no table on one of the shards."""
+        max_rows = self.logical.group.config.max_rows
+
+        def job(shard: str, connection: Any) -> list[Row]:
+            self.logical.begin(shard)
+            with connection.cursor() as cursor:
+                cursor.execute(sql, params)
+                return _fetch_all(cursor, GET_ITERATOR_CHUNK_SIZE, max_rows)
+
+        connections = self.logical.enlist(self.plan.shards[:1], write=False)
+        (rows,) = run_on_shards(self.logical.group, connections, job)
+        return rows
 
     def explain_query(self) -> Iterator[str]:
         """The plan, then each shard's own explanation."""

@@ -51,7 +51,7 @@ def merge_rows(streams: Sequence[Iterable[Row]], spec: MergeSpec, *, max_rows: i
     rows: Iterator[Row]
     rows = heapq.merge(*streams, key=sort_key(spec.order)) if in_order else chain.from_iterable(streams)
     if spec.distinct is not None:
-        rows = _distinct(rows, spec.distinct, max_rows)
+        rows = distinct_rows(rows, spec.distinct, max_rows)
     if spec.low or spec.high is not None:
         rows = islice(rows, spec.low, spec.high)
     return rows
@@ -84,9 +84,10 @@ def _term(column: SortColumn) -> KeyFunction:
     return descending if column.descending else ascending
 
 
-def _distinct(
+def distinct_rows(
     rows: Iterable[Row], columns: Sequence[tuple[int, Callable[[Any], Any] | None]], max_rows: int
 ) -> Iterator[Row]:
+    """The first row of each that are equal in ``columns``; raises where there are more than ``max_rows``."""
     seen: set[Any] = set()
     for row in rows:
         identity = tuple(

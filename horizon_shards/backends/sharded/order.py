@@ -167,14 +167,18 @@ def _postgresql_collation(alias: str, name: str, hidden: Hidden) -> str | None:
 def _mysql_text(expression: Any, connection: Any) -> Comparable:
     """MySQL's own sort key; under a PAD SPACE collation texts compare as if filled up with spaces."""
     hidden = Hidden(connection)
-    name = connection.settings_dict["NAME"]
-    collation = collation_of(expression, connection) or _mysql_collation(connection.alias, name, hidden)
+    collation = collation_of(expression, connection) or database_collation(connection)
     if "_0900_" in collation or "nopad" in collation:
         return Comparable(sql="WEIGHT_STRING(%s)", key=_bytes)
     fill = _mysql_space(collation, hidden)
     return Comparable(
         sql="WEIGHT_STRING(TRIM(TRAILING ' ' FROM %s))", key=lambda weight: FilledUp(_bytes(weight), fill)
     )
+
+
+def database_collation(connection: Any) -> str:
+    """The collation of a MySQL database."""
+    return _mysql_collation(connection.alias, connection.settings_dict["NAME"], Hidden(connection))
 
 
 @lru_cache(maxsize=256)

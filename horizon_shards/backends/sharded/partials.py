@@ -3,113 +3,129 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from functools import reduce
 from typing import Any
 
+from django.db import DataError, OperationalError
 from django.db.models import Aggregate, Avg, Count, Max, Min, StdDev, Sum, TextField, Value, Variance
-from django.db.models.functions import Coalesce
 
 from horizon_shards.backends.sharded.order import comparable
 from horizon_shards.exceptions import QueryNotSupported
 
-#: From the parts of all shards (a tuple a shard) to the value of the database, before Django's converters.
+#: From the parts of all shards (a tuple each) to the value of the database, before Django's converters.
 Combine = Callable[[list[Any]], Any]
+Split = Callable[[Any, Any], "Partial"]
 
-
-class Converted:
-    """A value that is Python's already: the converters of the database leave it alone."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-class KeepsConverted:
-    """Mixed into compilers whose rows may hold such values."""
-
-    def apply_converters(self, rows: Any, converters: Any) -> Iterator[list[Any]]:
-        """Django's converters, but for values that are Python's already."""
-        for row in rows:
-            done = {i: value.value for i, value in enumerate(row) if isinstance(value, Converted)}
-            plain = [None if i in done else value for i, value in enumerate(row)]
-            (converted,) = super().apply_converters([plain], converters)  # type: ignore[misc]
-            yield [done.get(i, value) for i, value in enumerate(converted)]
+#: More digits than any engine's numbers have: MySQL's 65, and what PostgreSQL can be asked for in a column.
+EXACT = Context(prec=2_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The expressions that each shard computes for one aggregate, and what makes one value of them."""
+    """The expressions that each shard computes for one aggregate, and what makes one value of them.
+
+    ``apart`` are expressions that each shard groups by in addition: their values travel one by one, and stand
+    before the parts in what is combined.
+    """
 
     parts: tuple[Any, ...]
     combine: Combine
+    apart: tuple[Any, ...] = ()
 
 
-def partial_of(name: str, annotation: Any, connection: Any) -> Partial:
-    """The partial of a selected expression; raises ``QueryNotSupported`` where it has none."""
-    default: Any = None
-    if isinstance(annotation, Coalesce):
-        annotation, default = _without_default(annotation)
-    # By exact class: a subclass may mean something else.
-    split = SPLIT.get(type(annotation)) if isinstance(annotation, Aggregate) else None
-    distinct = getattr(annotation, "distinct", False) and not isinstance(annotation, Min | Max)
-    if split is None or distinct:
+def partial_of(aggregate: Any, connection: Any, split: Split | None) -> Partial:
+    """The partial of an aggregate by its ``split``; raises ``QueryNotSupported`` where it has none."""
+    if split is None:
         raise QueryNotSupported(
-            f"The aggregate {name!r} ({annotation!r}) over several shards is not supported: Count, Sum, Min, Max, Avg, "
-            "StdDev and Variance are, without distinct and not inside another expression. Ask for those and compute "
-            "the rest in Python, or filter by the shard key.",
+            f"The aggregate {aggregate!r} over several shards is not supported: nothing here knows how to put the "
+            "values of several shards together. Use Django's own Count, Sum, Avg, Min, Max, StdDev, Variance, "
+            "StringAgg and the like, or filter by the shard key.",
             reason="aggregate",
         )
-    partial = split(annotation, connection)
-    return partial if default is None else Partial(partial.parts, _or_default(partial.combine, default))
+    return split(aggregate, connection)
 
 
-def _without_default(coalesce: Any) -> tuple[Any, Any]:
-    """The aggregate and the plain default of ``Sum(..., default=0)`` or ``Coalesce(Sum(...), 0)``."""
-    aggregate, *rest = coalesce.get_source_expressions()
-    if len(rest) == 1 and isinstance(rest[0], Value) and rest[0].value is not None:
-        return aggregate, (coalesce, rest[0].value)
-    return coalesce, None
+def sources_of(aggregate: Any) -> list[Any]:
+    """What an aggregate is computed of, without its filter and order."""
+    return list(aggregate.source_expressions)
 
 
-def _or_default(combine: Combine, default: tuple[Any, Any]) -> Combine:
-    coalesce, value = default
-    field = coalesce.output_field
-
-    def combined(rows: list[Any]) -> Any:
-        result = combine(rows)
-        return Converted(field.to_python(value)) if result is None else result
-
-    return combined
+def condition_of(aggregate: Any) -> Any:
+    """The condition of ``filter=``; Django 6 wraps it."""
+    return getattr(aggregate.filter, "condition", aggregate.filter)
 
 
-def _count(aggregate: Any, connection: Any) -> Partial:
+def _added(aggregate: Any, connection: Any) -> Partial:
     return Partial((aggregate,), lambda rows: sum(value for (value,) in rows))
 
 
 def _sum(aggregate: Any, connection: Any) -> Partial:
-    return Partial((aggregate,), lambda rows: _total([value for (value,) in rows]))
+    return Partial((aggregate,), lambda rows: total([value for (value,) in rows], connection))
 
 
-def _total(values: list[Any]) -> Any:
-    """The sum of what is not NULL; NULL where nothing is."""
+def total(values: list[Any], connection: Any) -> Any:
+    """The sum of what is not NULL; NULL where nothing is. Raises what the database does where it overflows."""
     values = [value for value in values if value is not None]
-    return sum(values[1:], values[0]) if values else None
+    if not values:
+        return None
+    with localcontext(EXACT):
+        found = sum(values[1:], values[0])
+    if type(found) is int and not -(2**63) <= found < 2**63:
+        raise OperationalError("integer overflow") if connection.vendor == "sqlite" else DataError("out of range")
+    return found
+
+
+def quotient(found: Any, count: int, connection: Any) -> Any:
+    """The sum by the count, with as many digits as the database's AVG has."""
+    if not isinstance(found, Decimal):
+        return found / count
+    with localcontext(EXACT):
+        places = _mysql_places(found) if connection.vendor == "mysql" else _postgresql_places(found, count)
+        exact = Fraction(found) / count
+        digits = 10**places
+        rounded = (abs(exact) * digits + Fraction(1, 2)).__floor__()
+        return Decimal(-rounded if exact < 0 else rounded).scaleb(-places)
+
+
+def _mysql_places(found: Decimal) -> int:
+    """``div_precision_increment`` more than the argument has."""
+    return max(0, -int(found.as_tuple().exponent)) + 4
+
+
+def _postgresql_places(found: Decimal, count: int) -> int:
+    """As ``select_div_scale`` of PostgreSQL's numeric.c: 16 significant digits at least, in steps of four."""
+    weight, first = _base_10000(found)
+    other_weight, other_first = _base_10000(Decimal(count))
+    quotient_weight = weight - other_weight - (first <= other_first)
+    return max(16 - quotient_weight * 4, -int(found.as_tuple().exponent), 0)
+
+
+def _base_10000(number: Decimal) -> tuple[int, int]:
+    """The position and the value of the first digit of a number to the base 10000."""
+    if not number:
+        return 0, 0
+    weight = number.adjusted() // 4
+    return weight, int(abs(number).scaleb(-4 * weight))
 
 
 def _avg(aggregate: Any, connection: Any) -> Partial:
     """The average as the total sum by the total count of values."""
 
     def combine(rows: list[Any]) -> Any:
-        total = _total([value for value, _ in rows])
-        return None if total is None else total / sum(count for _, count in rows)
+        found = total([value for value, _ in rows], connection)
+        return None if found is None else quotient(found, sum(count for _, count in rows), connection)
 
     return Partial((_as(Sum, aggregate), _as(Count, aggregate)), combine)
 
 
-def _extreme(best: Callable[..., Any]) -> Callable[[Any, Any], Partial]:
+def _extreme(best: Callable[..., Any]) -> Split:
     def split(aggregate: Any, connection: Any) -> Partial:
-        how = comparable(aggregate.get_source_expressions()[0], connection, what=type(aggregate).__name__)
+        how = comparable(sources_of(aggregate)[0], connection, what=type(aggregate).__name__)
         key = how.key or (lambda value: value)
 
         def combine(rows: list[Any]) -> Any:
@@ -143,23 +159,49 @@ def _spread(aggregate: Any, connection: Any) -> Partial:
 def _squares(rows: list[Any]) -> tuple[int, Any]:
     """The number of values and the sum of their squared distances from the mean."""
     count, mean, square = 0, None, None
-    for more, total, variance in rows:
+    for more, found, variance in rows:
         if not more:
             continue
         # The shard's own AVG may be rounded (MySQL's is); its SUM is not.
-        other_mean = type(variance)(total) / more
+        other_mean = _exact(found) / more
         if mean is None or square is None:
             count, mean, square = more, other_mean, variance * more
             continue
         delta = other_mean - mean
-        square = square + variance * more + delta * delta * count * more / (count + more)
+        square = square + variance * more + _like(variance, delta * delta * count * more / (count + more))
         mean = mean + delta * more / (count + more)
         count += more
     return count, square
 
 
+def _exact(value: Any) -> Any:
+    """A number that loses nothing in the difference of two large means; infinity and NaN as they are."""
+    return Fraction(value) if math.isfinite(value) else float(value)
+
+
+def _like(variance: Any, value: Any) -> Any:
+    if isinstance(variance, Decimal) and isinstance(value, Fraction):
+        return Decimal(value.numerator) / Decimal(value.denominator)
+    return float(value)
+
+
 def _root(value: Any) -> Any:
     return value.sqrt() if isinstance(value, Decimal) else math.sqrt(value)
+
+
+def _folded(function: Callable[[Any, Any], Any], *, empty_on_mysql: int | None = None) -> Split:
+    """An aggregate of the shards' own values that are not NULL, taken together two by two."""
+
+    def split(aggregate: Any, connection: Any) -> Partial:
+        empty = empty_on_mysql if connection.vendor == "mysql" else None
+
+        def combine(rows: list[Any]) -> Any:
+            values = [value for (value,) in rows if value is not None]
+            return reduce(function, values) if values else empty
+
+        return Partial((aggregate,), combine)
+
+    return split
 
 
 class Templated(Value):
@@ -177,7 +219,7 @@ class Templated(Value):
 
 
 def _as(kind: type, aggregate: Any) -> Any:
-    """The same aggregate (source, filter) of another function."""
+    """The same aggregate (source, filter, distinct) of another function."""
     other = aggregate.copy()
     other.__class__ = kind
     for stale in ("output_field", "function"):
@@ -185,8 +227,8 @@ def _as(kind: type, aggregate: Any) -> Any:
     return other
 
 
-SPLIT: dict[type, Callable[[Any, Any], Partial]] = {
-    Count: _count,
+SPLIT: dict[type, Split] = {
+    Count: _added,
     Sum: _sum,
     Avg: _avg,
     Min: _extreme(min),
@@ -194,3 +236,23 @@ SPLIT: dict[type, Callable[[Any, Any], Partial]] = {
     StdDev: _spread,
     Variance: _spread,
 }
+
+#: Aggregates that some versions of Django, or ``django.contrib.postgres``, have.
+SPLIT_BY_NAME: dict[str, Split] = {
+    "AnyValue": _folded(lambda left, right: left),
+    "BitAnd": _folded(operator.and_, empty_on_mysql=2**64 - 1),
+    "BitOr": _folded(operator.or_, empty_on_mysql=0),
+    "BitXor": _folded(operator.xor, empty_on_mysql=0),
+    "BoolAnd": _folded(lambda left, right: left and right),
+    "BoolOr": _folded(lambda left, right: left or right),
+}
+
+
+def split_of(aggregate: Any) -> Split | None:
+    """How the shards' values of an aggregate are put together; by exact class, since a subclass may mean more."""
+    kind = type(aggregate)
+    if not isinstance(aggregate, Aggregate):
+        return None
+    if kind.__module__.startswith(("django.db.models.", "django.contrib.postgres.")):
+        return SPLIT.get(kind) or SPLIT_BY_NAME.get(kind.__name__)
+    return SPLIT.get(kind)

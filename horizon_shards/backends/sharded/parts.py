@@ -20,7 +20,7 @@ from horizon_shards.backends.sharded.order import (
     output_field,
     sqlite_value,
 )
-from horizon_shards.backends.sharded.partials import Converted, Templated
+from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import placement_of
@@ -140,7 +140,7 @@ class Columns:
         what = f"{self.name}()"
         expressions = [columns[index] for part in self.parts for columns in part.columns]
         if len({_kind(expression) for expression in expressions} - {None}) > 1:
-            return index, _unwrapping(self._of_any_type(expressions))
+            return index, self._of_any_type(expressions)
         if len({_collation(expression, self.connection) for expression in expressions}) > 1:
             raise self._refusal("texts in different collations")
         expression = next((found for found in expressions if _kind(found)), expressions[0])
@@ -148,7 +148,7 @@ class Columns:
             return index, None
         found: Comparable = how(expression, self.connection, what=what)
         if found.sql is None:
-            return index, _unwrapping(found.key)
+            return index, found.key
         if any(leaf.select_related for part in self.parts for leaf in part.leaves):
             # Django selects related columns after whatever is added.
             raise self._refusal("rows with select_related(), compared by text,")
@@ -232,13 +232,3 @@ def _kind(expression: Any) -> str | None:
 def _collation(expression: Any, connection: Any) -> str | None:
     """The collation of a text; None for others."""
     return collation_of(expression, connection) if _kind(expression) == "text" else None
-
-
-def _unwrapping(key: Any) -> Any:
-    """A key for values that may be Python's already."""
-
-    def unwrapped(value: Any) -> Any:
-        plain = value.value if isinstance(value, Converted) else value
-        return plain if key is None or plain is None else key(plain)
-
-    return unwrapped

@@ -77,6 +77,15 @@ def _identities(placement: Placement) -> Iterable[tuple[str, ...]]:
             yield (column,)
 
 
+def names_its_shard(expression: Any, tables: Tables) -> bool:
+    """Whether a value of the expression, NULL aside, occurs on one shard only."""
+    columns = columns_of([expression])
+    return any(
+        placement.sharded and any(all((alias, name) in columns for name in names) for names in _identities(placement))
+        for alias, placement in tables.by_alias.items()
+    )
+
+
 def columns_of(expressions: Any) -> Columns:
     """The plain columns among expressions."""
     found: Columns = set()

@@ -112,7 +112,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
     def _plain_sql(self, order: Any, sql: str, params: Any) -> tuple[str, Any]:
         """The SQL of an ordering term's value; a reference by position is spelled out."""
         if isinstance(order.expression, Ref):
-            return self.compile(order.expression.source)  # type: ignore[attr-defined, no-any-return]
+            return self.selected_sql(order.expression.source)  # type: ignore[attr-defined]
         return self.compile(order.expression)  # type: ignore[attr-defined, no-any-return]
 
     def _position(

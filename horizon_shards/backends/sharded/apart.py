@@ -1,0 +1,157 @@
+"""Aggregates whose single values have to travel: of distinct values, and of values in an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from django.db.models import Avg, Case, Count, Max, Min, Sum, TextField, Value, When
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Cast
+
+from horizon_shards.backends.sharded.merge import SortColumn, sort_key
+from horizon_shards.backends.sharded.order import TEXT, comparable, internal_type, nulls_first, output_field
+from horizon_shards.backends.sharded.partials import (
+    Partial,
+    Split,
+    Templated,
+    condition_of,
+    partial_of,
+    quotient,
+    sources_of,
+    split_of,
+    total,
+)
+from horizon_shards.backends.sharded.pushdown import names_its_shard
+from horizon_shards.backends.sharded.tables import Tables
+
+
+def partial_over(aggregate: Any, connection: Any, tables: Tables | None) -> Partial:
+    """The partial of any aggregate of the query: by values apart where the shards' own results would not do.
+
+    Without ``tables`` also where a value is on one shard only.
+    """
+    if type(aggregate).__name__ in COLLECTED:
+        return partial_of(aggregate, connection, _collected)
+    distinct = getattr(aggregate, "distinct", False) and not isinstance(aggregate, Min | Max)
+    if distinct and not (tables and names_its_shard(sources_of(aggregate)[0], tables)):
+        return partial_of(aggregate, connection, DISTINCT.get(type(aggregate)))
+    return partial_of(aggregate, connection, split_of(aggregate))
+
+
+def _distinct(result: Any) -> Split:
+    def split(aggregate: Any, connection: Any) -> Partial:
+        source = sources_of(aggregate)[0]
+        how = comparable(source, connection, what="DISTINCT")
+        key = how.key or (lambda value: value)
+        value = _where(aggregate, source)
+
+        def combine(rows: list[Any]) -> Any:
+            found = {key(row[-1]): row[0] for row in rows if row[0] is not None}
+            return result(list(found.values()), connection)
+
+        return Partial((), combine, (value,) if how.sql is None else (value, Templated(how.sql, value)))
+
+    return split
+
+
+def _where(aggregate: Any, source: Any) -> Any:
+    """The values that pass the aggregate's filter, NULL for the rest."""
+    condition = condition_of(aggregate)
+    return source if condition is None else Case(When(condition, then=source), output_field=output_field(source))
+
+
+def _average(values: list[Any], connection: Any) -> Any:
+    return quotient(total(values, connection), len(values), connection) if values else None
+
+
+DISTINCT: dict[type, Split] = {
+    Count: _distinct(lambda values, connection: len(values)),
+    Sum: _distinct(total),
+    Avg: _distinct(_average),
+}
+
+
+def _collected(aggregate: Any, connection: Any) -> Partial:
+    """Texts or elements in a row; without order and DISTINCT the shards' own results one after the other."""
+    together = _joined(aggregate) if type(aggregate).__name__ == "StringAgg" else _listed
+    terms = _order_terms(aggregate)
+    if together is None:
+        return partial_of(aggregate, connection, None)
+    can_sort = getattr(connection.features, "supports_aggregate_order_by_clause", True)
+    if not (terms and can_sort) and not aggregate.distinct:
+        return _in_turn(aggregate, together)
+    return _one_by_one(aggregate, connection, together, terms)
+
+
+def _in_turn(aggregate: Any, together: Any) -> Partial:
+    """The shards' own results, one after the other."""
+
+    def combine(rows: list[Any]) -> Any:
+        parts = [part for (part,) in rows if part is not None]
+        if together is _listed:
+            return list(chain.from_iterable(parts)) or None
+        return together(parts) if parts else None
+
+    return Partial((aggregate,), combine)
+
+
+def _one_by_one(aggregate: Any, connection: Any, together: Any, terms: list[Any]) -> Partial:
+    """By value and order, with how often each occurs."""
+    source = sources_of(aggregate)[0]
+    if together is not _listed and internal_type(output_field(source)) not in TEXT:
+        source = Cast(source, TextField())
+    how = comparable(source, connection, what="DISTINCT")
+    apart = [source, source if how.sql is None else Templated(how.sql, source)]
+    if connection.vendor in ("mysql", "sqlite"):
+        # A collation groups texts that differ.
+        apart.append(Templated("HEX(%s)", source))
+    order = []
+    for term in terms:
+        by = comparable(term.expression, connection, what="Ordering")
+        order.append(SortColumn(len(apart), term.descending, nulls_first(term, connection), by.key))
+        apart.append(term.expression if by.sql is None else Templated(by.sql, term.expression))
+    count = Count(Value(1))
+    count.filter = aggregate.filter
+
+    def combine(rows: list[Any]) -> Any:
+        rows = [row for row in rows if row[-1] and (row[0] is not None or together is _listed)]
+        if order:
+            rows.sort(key=sort_key(order))
+        values = list(
+            _unique(rows, how.key) if aggregate.distinct else (row[0] for row in rows for _ in range(row[-1]))
+        )
+        return together(values) if values else None
+
+    return Partial((count,), combine, tuple(apart))
+
+
+def _unique(rows: list[Any], key: Any) -> Iterator[Any]:
+    seen = set()
+    for row in rows:
+        identity = row[1] if key is None or row[1] is None else key(row[1])
+        if identity not in seen:
+            seen.add(identity)
+            yield row[0]
+
+
+def _listed(values: list[Any]) -> list[Any]:
+    return values
+
+
+def _joined(aggregate: Any) -> Any:
+    """What joins texts by the aggregate's delimiter; None where that is no plain text."""
+    delimiter = sources_of(aggregate)[-1]
+    while not isinstance(delimiter, Value) and len(delimiter.get_source_expressions()) == 1:
+        (delimiter,) = delimiter.get_source_expressions()
+    return str(delimiter.value).join if isinstance(delimiter, Value) else None
+
+
+def _order_terms(aggregate: Any) -> list[Any]:
+    order_by = getattr(aggregate, "order_by", None)
+    terms = [] if order_by is None else order_by.get_source_expressions()
+    return [term if isinstance(term, OrderBy) else OrderBy(term) for term in terms]
+
+
+COLLECTED = {"StringAgg", "ArrayAgg"}
