@@ -47,7 +47,7 @@ tests: $(VENV)/.test-installed  ## the tests alone; ARGS go to pytest, SEED repe
 	$(BIN)/python -m pytest $(if $(SEED),--shards-seed=$(SEED)) tests/example
 
 $(VENV)/.servers-installed: $(VENV)/.test-installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mysql]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mysql,aws]' 'moto>=5'
 	@touch $@
 
 # Starts the servers itself, in a temporary folder, and ends them; `python -m tests.servers up` keeps them.

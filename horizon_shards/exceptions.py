@@ -105,6 +105,21 @@ class PartialCommit(HorizonShardsError, DatabaseError):
         self.rolled_back = tuple(rolled_back)
 
 
+class CommitUnknown(HorizonShardsError, OperationalError):
+    """A COMMIT, or a statement that commits itself, was sent and not answered: it is in force, or it is not.
+
+    ``alias`` names the database, ``server`` the one it was sent to (``"host:port"``) and ``connection_id`` the
+    connection as that server's logs name it. Look for what was written, by something that is unique to it,
+    before writing it again. ``args`` are a code and a message, as of all errors of MySQL's.
+    """
+
+    def __init__(self, code: int, message: str, *, alias: str, server: str, connection_id: int) -> None:
+        super().__init__(code, message)
+        self.alias = alias
+        self.server = server
+        self.connection_id = connection_id
+
+
 class ScatterWarning(RuntimeWarning):
     """A query asked several shards; the warning's file and line are the caller's."""
 

@@ -1,6 +1,7 @@
 """Settings of the tests: one unsharded database, a directory, an oracle, and three groups of shards.
 
 ``SHARDS_ENGINE`` (sqlite, mysql, postgresql) says what the shards are stored in; SQLite needs no server.
+``SHARDS_BACKEND`` names another backend for it than Django's.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def sqlite(name: str) -> dict[str, Any]:
 def server(name: str) -> dict[str, Any]:
     """A database on the local server that ``SHARDS_ENGINE`` names."""
     entry: dict[str, Any] = {
-        "ENGINE": f"django.db.backends.{ENGINE}",
+        "ENGINE": os.environ.get("SHARDS_BACKEND") or f"django.db.backends.{ENGINE}",
         "NAME": f"horizon_{name}",
         "HOST": os.environ.get("SHARDS_HOST", "127.0.0.1"),
         "USER": os.environ.get("SHARDS_USER", "root"),

@@ -11,6 +11,7 @@ import pytest
 from django.dispatch import Signal
 
 from horizon_shards import conf, context, exceptions, fields, models, signals
+from horizon_shards.backends.aurora_mysql.options import CLUSTER_KEYS
 from horizon_shards.declarations import declare_by_default
 from horizon_shards.mapping import BucketMapping, DirectoryMapping, RangeMapping
 from horizon_shards.models.deletion import SHARD_HANDLERS
@@ -18,17 +19,17 @@ from horizon_shards.models.deletion import SHARD_HANDLERS
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 
-def section(heading: str) -> str:
+def section(heading: str, page: Path = PAGE) -> str:
     """The text below a heading, up to the next heading."""
-    text = PAGE.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     found = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"docs/reference.md has no heading {heading!r}"
+    assert found is not None, f"{page.name} has no heading {heading!r}"
     return re.sub(r"^```.*?^```", "", found[1], flags=re.MULTILINE | re.DOTALL)
 
 
-def names_in(heading: str) -> set[str]:
+def names_in(heading: str, page: Path = PAGE) -> set[str]:
     """The first column of the tables below a heading, without arguments."""
-    return set(re.findall(r"^\| `(\w+)[^`]*` \|", section(heading), re.MULTILINE))
+    return set(re.findall(r"^\| `(\w+)[^`]*` \|", section(heading, page), re.MULTILINE))
 
 
 def own(module: ModuleType, kind: type) -> set[str]:
@@ -54,6 +55,10 @@ def test_every_key_of_the_settings_has_a_row_and_no_other(heading: str, keys: se
 def test_the_keys_and_classes_of_the_mapping_have_rows_and_no_others() -> None:
     classes = {BucketMapping, DirectoryMapping, RangeMapping}
     assert names_in("Keys of `MAPPING`") == conf.MAPPING_KEYS | {mapping.__name__ for mapping in classes}
+
+
+def test_every_key_of_a_cluster_has_a_row_and_no_other() -> None:
+    assert names_in("Keys of `CLUSTER`", PAGE.with_name("aurora.md")) == CLUSTER_KEYS
 
 
 @pytest.mark.parametrize("mapping", [BucketMapping, DirectoryMapping, RangeMapping])

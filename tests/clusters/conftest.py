@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.changed_databases import databases
 
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
@@ -47,6 +51,8 @@ def cluster() -> Iterator[Cluster]:
     cluster.primary.sql("DROP DATABASE app", "CREATE DATABASE app")
     cluster.settle()
     yield cluster
+    if cluster.primary.process.pid() is None:
+        cluster.promote()
     for replica in cluster.replicas:
         replica.thaw()
         cluster.rejoin(replica)
@@ -61,3 +67,38 @@ def endpoint(cluster: Cluster) -> Iterator[Endpoint]:
     endpoint = Endpoint(cluster.primary.port)
     yield endpoint
     endpoint.close()
+
+
+@pytest.fixture
+def shard(cluster: Cluster, endpoint: Endpoint) -> Iterator[Any]:
+    """Adds the database ``shard`` in the cluster: ``shard(CLUSTER={...})`` gives Django's connection to it."""
+    from horizon_shards.backends.aurora_mysql import connecting, topology
+
+    with ExitStack() as stack:
+        connecting.forget_missing()
+        topology.forget_all()
+        yield partial(connect, stack, endpoint)
+
+
+def connect(stack: ExitStack, endpoint: Endpoint, alias: str = "shard", **changes: Any) -> Any:
+    """Django's connection to the alias, which holds until the test ends."""
+    from django.db import connections
+    from django.db.backends.base.base import RAN_DB_VERSION_CHECK  # type: ignore[attr-defined]
+
+    from tests.servers.mariadb import APP, DATABASE
+
+    entry = {
+        "ENGINE": "horizon_shards.backends.aurora_mysql",
+        "NAME": DATABASE,
+        "USER": APP["user"],
+        "PASSWORD": APP["password"],
+        "HOST": "127.0.0.1",
+        "PORT": endpoint.port,
+        "CONN_MAX_AGE": None,
+        **changes,
+    }
+    stack.enter_context(databases(**{alias: entry}))
+    RAN_DB_VERSION_CHECK.discard(alias)
+    connection = connections[alias]
+    stack.callback(connection.close)
+    return connection

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 CHUNK = 65_536
 QUERY = 3
@@ -22,10 +22,22 @@ class Endpoint:
         self.target = target
         self.rewritten = rewritten or {}
         self.taken = 0
+        self._cut: tuple[bytes, bool] | None = None
         self._listener = Listener(("127.0.0.1", 0), Relay)
         self._listener.endpoint = self
         self.port: int = self._listener.server_address[1]
         threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
+
+    def cut_at(self, words: bytes, *, answered: bool) -> None:
+        """End the next connection that sends these words: before the server has them, or (``answered``) only after."""
+        self._cut = (words, answered)
+
+    def is_cut_at(self, data: bytes) -> tuple[bool, bool]:
+        """Whether the connection ends with this, and whether the server is to get it still; once."""
+        if self._cut is None or self._cut[0] not in data:
+            return False, True
+        (_, answered), self._cut = self._cut, None
+        return True, answered
 
     def close(self) -> None:
         self._listener.shutdown()
@@ -53,19 +65,38 @@ class Relay(socketserver.BaseRequestHandler):
         server.settimeout(None)
         for each in (self.request, server):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=pump, args=(server, self.request, {}), daemon=True)
+        self.is_cut = False
+        back = threading.Thread(target=self.pump_back, args=(server,), daemon=True)
         back.start()
-        pump(self.request, server, endpoint.rewritten)
+        self.pump(server)
         back.join()
         server.close()
 
+    def pump(self, server: socket.socket) -> None:
+        """Hand on what the client says."""
+        endpoint = self.server.endpoint
+        with ended(self.request, server):
+            while data := self.request.recv(CHUNK):
+                cut, is_sent = endpoint.is_cut_at(data)
+                self.is_cut = self.is_cut or cut
+                if is_sent:
+                    server.sendall(rewrite(data, endpoint.rewritten))
+                if cut and not is_sent:
+                    return
 
-def pump(source: Any, sink: Any, rewritten: dict[bytes, bytes]) -> None:
-    """Hand on what comes until one side ends."""
+    def pump_back(self, server: socket.socket) -> None:
+        """Hand on what the server says; where the connection is cut, its answer ends it."""
+        with ended(self.request, server):
+            while (data := server.recv(CHUNK)) and not self.is_cut:
+                self.request.sendall(data)
+
+
+@contextmanager
+def ended(*sockets: socket.socket) -> Iterator[None]:
+    """End both sides together, whichever of them ended first."""
     with suppress(OSError):
-        while data := source.recv(CHUNK):
-            sink.sendall(rewrite(data, rewritten))
-    for each in (source, sink):
+        yield
+    for each in sockets:
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
 

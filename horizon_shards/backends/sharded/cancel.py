@@ -42,8 +42,15 @@ def _postgresql(connection: Any, handle: Any) -> None:
 
 def _mysql(connection: Any, handle: Any) -> None:
     """MySQL ends a query by a statement on another connection."""
-    with closing(connection.get_new_connection(connection.get_connection_params())) as other:
+    with closing(_beside(connection)) as other:
         other.query(f"KILL QUERY {int(handle)}")
+
+
+def _beside(connection: Any) -> Any:
+    """Where a backend looks for a server of a cluster, it knows how to find the one it is connected to."""
+    if hasattr(connection, "open_beside"):
+        return connection.open_beside()
+    return connection.get_new_connection(connection.get_connection_params())
 
 
 def _nothing(connection: Any, handle: Any) -> None:

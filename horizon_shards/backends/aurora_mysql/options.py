@@ -1,0 +1,111 @@
+"""The setting ``CLUSTER`` of a database: what the backend knows of the servers behind ``HOST``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from horizon_shards.exceptions import ConfigurationError
+
+CLUSTER_KEYS: Final = {"ROLE", "INSTANCES", "INSTANCE_HOST", "DEADLINE_SECONDS", "IAM", "SECRET", "REGION"}
+ROLES: Final = ("primary", "replica")
+DEFAULT_PORT: Final = 3306
+DEADLINE_SECONDS: Final = 15.0
+#: A cluster endpoint of Aurora; reader and custom endpoints have more words before the account's.
+AURORA_ENDPOINT: Final = re.compile(
+    r"[^.]+\.cluster-(?P<account>[a-z0-9]+)\.(?P<region>[a-z0-9-]+)\.rds\.(?P<domain>amazonaws\.com(\.cn)?)"
+)
+RDS_HOST: Final = re.compile(r"\.(?P<region>[a-z0-9-]+)\.rds\.amazonaws\.com(\.cn)?$")
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """``CLUSTER``, read and validated."""
+
+    #: ``"primary"``: a connection is never kept to a server that does not take writes. ``"replica"``: any will do.
+    role: str = "primary"
+    instances: tuple[Address, ...] = ()
+    #: Where an instance of Aurora listens, ``{}`` being its id; None where the cluster cannot be asked.
+    instance_host: str | None = None
+    deadline_seconds: float = DEADLINE_SECONDS
+    iam: bool = False
+    secret: str | None = None
+    region: str | None = None
+
+
+def read_options(alias: str, settings: Mapping[str, Any]) -> ClusterOptions:
+    """Read ``CLUSTER`` of the entry ``alias`` of ``DATABASES``; raises ``ConfigurationError``."""
+    where = f"DATABASES[{alias!r}]['CLUSTER']"
+    given = settings.get("CLUSTER") or {}
+    _require_known(given, where)
+    role = given.get("ROLE", "primary")
+    if role not in ROLES:
+        raise ConfigurationError(f"{where}['ROLE'] must be one of {', '.join(ROLES)}, not {role!r}.")
+    port = int(settings.get("PORT") or DEFAULT_PORT)
+    return ClusterOptions(
+        role=role,
+        instances=tuple(address(text, port=port) for text in _instances(given, where)),
+        instance_host=given.get("INSTANCE_HOST") or instance_host(settings.get("HOST") or ""),
+        deadline_seconds=_seconds(given.get("DEADLINE_SECONDS", DEADLINE_SECONDS), where),
+        iam=bool(given.get("IAM", False)),
+        secret=given.get("SECRET"),
+        region=given.get("REGION") or _region(settings.get("HOST") or ""),
+    )
+
+
+def address(text: str, *, port: int) -> Address:
+    """``"host"`` or ``"host:port"``; ``port`` is what holds otherwise."""
+    host, _, own = text.rpartition(":")
+    return Address(host, int(own)) if host and own.isdigit() else Address(text, port)
+
+
+def instance_host(endpoint: str) -> str | None:
+    """Where the instances behind a cluster endpoint of Aurora listen, or None for another host."""
+    found = AURORA_ENDPOINT.fullmatch(endpoint)
+    return found and "{{}}.{account}.{region}.rds.{domain}".format(**found.groupdict())
+
+
+def is_rds(host: str) -> bool:
+    """Whether the host is one of Amazon RDS or Aurora."""
+    return RDS_HOST.search(host) is not None
+
+
+def _region(host: str) -> str | None:
+    found = RDS_HOST.search(host)
+    return found and found["region"]
+
+
+def _require_known(given: Any, where: str) -> None:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{where} must be a dict, not {given!r}.")
+    for key in given:
+        if key not in CLUSTER_KEYS:
+            near = difflib.get_close_matches(str(key).upper(), sorted(CLUSTER_KEYS), n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(CLUSTER_KEYS))}."
+            raise ConfigurationError(f"{where} has the unknown key {key!r}: {hint}")
+
+
+def _instances(given: Mapping[str, Any], where: str) -> list[str]:
+    instances = given.get("INSTANCES", ())
+    if not isinstance(instances, list | tuple) or not all(isinstance(each, str) for each in instances):
+        raise ConfigurationError(f"{where}['INSTANCES'] must be a list of 'host' or 'host:port', not {instances!r}.")
+    return list(instances)
+
+
+def _seconds(value: Any, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        raise ConfigurationError(f"{where}['DEADLINE_SECONDS'] must be more than 0, not {value!r}.")
+    return float(value)
