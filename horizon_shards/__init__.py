@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from horizon_shards import exceptions
     from horizon_shards.backends.sharded.describe import plan
+    from horizon_shards.backends.sharded.each import on_each_shard
     from horizon_shards.context import (
         allow_cross_shard,
         allow_federation,
@@ -24,12 +25,13 @@ __all__ = [
     "allow_scatter",
     "exceptions",
     "forbid_scatter",
+    "on_each_shard",
     "plan",
     "using_shard",
 ]
 
 #: Where the public names are that are not in ``horizon_shards.context``.
-HOMES = {"plan": "backends.sharded.describe"}
+HOMES = {"on_each_shard": "backends.sharded.each", "plan": "backends.sharded.describe"}
 
 
 def __getattr__(name: str) -> Any:

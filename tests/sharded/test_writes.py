@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 from django.db import IntegrityError, connections
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, CharField, F, Value, When
 from django.db.models.deletion import ProtectedError
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now
 from django.db.transaction import atomic
 
 from horizon_shards import allow_scatter
@@ -233,8 +233,20 @@ def test_reference_rows_are_the_same_on_every_shard(db: None) -> None:
     for shard in get_group("track").shard_names:
         with using_shard(shard):
             assert sorted(Country.objects.values_list("code", "name")) == [("fr", "République"), ("it", "Italia")]
-    with pytest.raises(QueryNotSupported, match=r"compute it in Python"):
-        Country.objects.update(name=Now())
+
+
+def test_the_time_of_the_database_is_computed_once_for_all_copies(db: None) -> None:
+    for code in ("de", "fr"):
+        Country.objects.create(code=code, name="x")
+    assert Country.objects.filter(code="de").update(name=Cast(Now(), CharField())) == 1
+    assert Country.objects.annotate(now=Now()).filter(now__lte=Now(), code="fr").update(name="y") == 1
+    names = set()
+    for shard in get_group("track").shard_names:
+        with using_shard(shard):
+            names.add(tuple(Country.objects.order_by("code").values_list("name", flat=True)))
+    ((time, other),) = names
+    assert time.startswith("20")
+    assert other == "y"
 
 
 def test_an_unsharded_parent_takes_its_children_on_the_shards_along(sites: list[Site], visits: list[Visit]) -> None:

@@ -68,7 +68,7 @@ class Scattered:
             cursor = connection.chunked_cursor() if chunked else connection.cursor()
             try:
                 cursor.execute(sql, params)
-                return cursor if chunked else _fetch_all(cursor, chunk_size, max_rows)
+                return cursor if chunked else fetch_all(cursor, chunk_size, max_rows)
             except BaseException:
                 cursor.close()
                 raise
@@ -103,7 +103,7 @@ class Scattered:
             self.logical.begin(shard)
             with connection.cursor() as cursor:
                 cursor.execute(sql, params)
-                return _fetch_all(cursor, GET_ITERATOR_CHUNK_SIZE, max_rows)
+                return fetch_all(cursor, GET_ITERATOR_CHUNK_SIZE, max_rows)
 
         connections = self.logical.enlist(self.plan.shards[:1], write=False)
         (rows,) = run_on_shards(self.logical.group, connections, job)
@@ -133,7 +133,8 @@ def statement_of(compiler: Any) -> Statement:
     return Statement(compiler.plan.shards, sql, tuple(params))
 
 
-def _fetch_all(cursor: Any, chunk_size: int, max_rows: int) -> list[Row]:
+def fetch_all(cursor: Any, chunk_size: int, max_rows: int) -> list[Row]:
+    """The rows of one shard, up to the limit; closes the cursor."""
     rows: list[Row] = []
     with cursor:
         while chunk := cursor.fetchmany(chunk_size):

@@ -13,8 +13,9 @@ from django.db.models.constants import OnConflict
 from horizon_shards import context
 from horizon_shards.backends.sharded.execute import run_on_shards
 from horizon_shards.backends.sharded.plan import Mode, Plan
+from horizon_shards.backends.sharded.querylog import logged_as_one
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.updates import refuse_volatile
+from horizon_shards.backends.sharded.volatile import refuse_volatile
 from horizon_shards.backends.sharded.walk import Contents
 from horizon_shards.exceptions import InvalidShardKey, MisplacedRow, QueryNotSupported, ShardKeyUpdate
 from horizon_shards.placement import Placement, placement_of
@@ -134,7 +135,8 @@ class InsertRouter:
         first, *others = self.logical.group.shard_names
         plan = self._plan("all", self.logical.group.shard_names, "a reference model is written everywhere")
         query_planned.send(sender=self.query.model, plan=plan)
-        with transaction.atomic(using=self.logical.alias, savepoint=False):
+        taken = {shard: self.logical.shard_connection(shard) for shard in plan.shards}
+        with transaction.atomic(using=self.logical.alias, savepoint=False), logged_as_one(taken):
             rows, copies = self._insert_first(first, placement, returning_fields)
             if others and copies.objs:
                 self._run(dict.fromkeys(others, copies), self._execute_copies)

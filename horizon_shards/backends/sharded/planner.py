@@ -8,19 +8,21 @@ from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
+from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.shortcut import plan_by_key
 from horizon_shards.backends.sharded.subqueries import check_nested
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
 from horizon_shards.backends.sharded.updates import check_update
+from horizon_shards.backends.sharded.volatile import check_volatile
 from horizon_shards.backends.sharded.walk import Contents, columns_in, contents_of
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.topology import Group
 
 OPERATIONS: dict[str, Operation] = {"SQLUpdateCompiler": "update", "SQLDeleteCompiler": "delete"}
 RAW_CURE = (
-    "Raw SQL (extra(), RawSQL) cannot be planned over shards: write it with expressions, or run it inside "
-    "using_shard('...'), which sends it to one shard as it is."
+    "Raw SQL (extra(), RawSQL) cannot be planned over shards, unless it reads reference models alone: write it with "
+    "expressions, or run it inside using_shard('...'), which sends it to one shard as it is."
 )
 
 
@@ -38,7 +40,7 @@ def plan_query(query: Query, group: Group, operation: Operation) -> tuple[Plan, 
         plan, tables = plan_query(query.inner_query, group, operation)
         if tables is not None:
             check_joins_of_compiling(query.inner_query, group.alias, connections[group.primaries[plan.shards[0]]])
-        _refuse_raw(contents_of(query))
+        _refuse_raw(contents_of(query), tables, operation)
         return plan, tables
     if query.combinator:
         return _plan_combined(query, group, operation), None
@@ -53,7 +55,7 @@ def make_plan(query: Query, group: Group, operation: Operation, mode: Mode, shar
 def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables]:
     tables = Tables(query, group.alias)
     contents = contents_of(query)
-    _refuse_raw(contents)
+    _refuse_raw(contents, tables, operation)
     if operation == "update" and tables.base is not None:
         check_update(query, tables.base)
     shards = resolve(query.where, tables.by_alias)
@@ -71,8 +73,11 @@ def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan,
     return plan, tables
 
 
-def _refuse_raw(contents: Contents) -> None:
-    if contents.raw:
+def _refuse_raw(contents: Contents, tables: Tables | None, operation: Operation) -> None:
+    """Raw SQL has the same answer on every shard only where it reads copies; a write could make them differ."""
+    if not contents.raw:
+        return
+    if operation != "select" or tables is None or tables.sharded or not are_harmless(contents.raw, tables.database):
         raise QueryNotSupported(RAW_CURE, reason="raw-sql")
 
 
@@ -113,6 +118,7 @@ def _refuse_partial_copies(query: Query, tables: Tables, contents: Contents) -> 
 def _plan_copied(query: Query, group: Group, operation: Operation, tables: Tables, contents: Contents) -> Plan:
     """Reference models, and tables that every shard has of its own: read one copy, write all."""
     if operation != "select":
+        check_volatile(query, contents)
         return make_plan(query, group, operation, "all", group.shard_names, "a reference model is written everywhere")
     if any(Tables(nested.query, group.alias).sharded for nested in contents.nested):
         raise QueryNotSupported(

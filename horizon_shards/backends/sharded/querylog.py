@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 
@@ -44,3 +44,20 @@ def logged_by_shard_only(connection: Any) -> Iterator[None]:
         yield
     finally:
         log.is_private = False
+
+
+@contextmanager
+def logged_as_one(connections: dict[str, Any]) -> Iterator[None]:
+    """Log what all copies of a reference row are told once on the logical connection, under the names of all shards.
+
+    Each shard's own log has its statement, as ever.
+    """
+    first, *others = connections.values()
+    log = first.queries_log
+    with ExitStack() as stack:
+        for connection in others:
+            stack.enter_context(logged_by_shard_only(connection))
+        if isinstance(log, TeeLog):
+            shard, log.shard = log.shard, ", ".join(connections)
+            stack.callback(setattr, log, "shard", shard)
+        yield

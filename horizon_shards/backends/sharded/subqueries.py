@@ -11,6 +11,7 @@ from django.db.models.lookups import Exact, In
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND, WhereNode
 
+from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
 from horizon_shards.backends.sharded.walk import Nested, contents_of
@@ -38,7 +39,8 @@ def check_nested(nested: Nested, outer: dict[str, Placement], shards: Shards, gr
         return
     tables = _tables_here(query, group)
     contents = contents_of(query)
-    if contents.raw or (contents.windows and tables.sharded):
+    is_raw = contents.raw and (tables.sharded or not are_harmless(contents.raw, group.alias))
+    if is_raw or (contents.windows and tables.sharded):
         raise _refusal(query, "holds raw SQL or a window")
     inner_shards = resolve(query.where, tables.by_alias)
     for inner in contents.nested:

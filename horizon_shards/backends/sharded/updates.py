@@ -6,15 +6,11 @@ from typing import Any
 
 from django.db.models import Model
 from django.db.models.expressions import Col
-from django.db.models.functions import Now, Random
 from django.db.models.lookups import Exact
 
 from horizon_shards.backends.sharded.subqueries import required_leaves
-from horizon_shards.exceptions import QueryNotSupported, ShardKeyUpdate
+from horizon_shards.exceptions import ShardKeyUpdate
 from horizon_shards.placement import Placement
-
-#: Expressions whose value each shard would make anew.
-VOLATILE = (Now, Random)
 
 
 def check_update(query: Any, placement: Placement) -> None:
@@ -22,15 +18,13 @@ def check_update(query: Any, placement: Placement) -> None:
 
     Setting the key to the value that the condition names (as saving an instance does) changes nothing.
     """
-    for field, _model, value in query.values:
-        if not placement.sharded:
-            refuse_volatile(field, value)
-        elif field in placement.key and not _is_named(query, field, value, placement):
+    for field, _model, value in query.values if placement.sharded else ():
+        if field in placement.key and not _is_named(query, field, value, placement):
             raise ShardKeyUpdate(
                 f"{placement.model._meta.label}.{field.name} is the shard key: updating it would leave the row on the "
                 "wrong shard. Use horizon_shards.models.move_row(instance, ...), or delete and create."
             )
-        elif getattr(field, "carries_bucket", False) and field not in placement.key:
+        if getattr(field, "carries_bucket", False) and field not in placement.key:
             raise ShardKeyUpdate(
                 f"{placement.model._meta.label}.{field.name} is a sharded id, which carries the bucket of its row: it "
                 "cannot be updated."
@@ -54,14 +48,3 @@ def _is_named(query: Any, field: Any, value: Any, placement: Placement) -> bool:
         and leaf.rhs == wanted
         for leaf in required_leaves(query.where)
     )
-
-
-def refuse_volatile(field: Any, value: Any) -> None:
-    """Raise where each shard would store a value of its own for a reference row."""
-    for node in value.flatten() if hasattr(value, "flatten") else ():
-        if isinstance(node, VOLATILE):
-            raise QueryNotSupported(
-                f"{type(node).__name__}() in the reference model's {field.model._meta.label}.{field.name} would give "
-                "every shard another value: compute it in Python (timezone.now()).",
-                reason="volatile",
-            )

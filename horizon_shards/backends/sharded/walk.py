@@ -11,6 +11,9 @@ from django.db.models.expressions import Col, RawSQL, Window
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere, WhereNode
 
+#: Names of classes whose value every statement makes anew; some are of later Djangos or of ``contrib.postgres``.
+VOLATILE = {"Now", "Random", "UUID4", "UUID7", "RandomUUID", "TransactionNow"}
+
 
 @dataclass(slots=True)
 class Nested:
@@ -26,8 +29,11 @@ class Contents:
     """What :func:`contents_of` found."""
 
     nested: list[Nested] = field(default_factory=list)
-    raw: bool = False
+    #: Pieces of raw SQL.
+    raw: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    #: Expressions that have another value in every statement.
+    volatile: list[Any] = field(default_factory=list)
 
     def take(self, node: Any, user: Any, negated: bool) -> None:
         """Take up one node and all below it, but not the inside of nested queries."""
@@ -37,10 +43,12 @@ class Contents:
             for child in node.children:
                 self.take(child, node, negated != node.negated)
         elif isinstance(node, RawSQL | ExtraWhere):
-            self.raw = True
+            self.raw.extend([node.sql] if isinstance(node, RawSQL) else node.sqls)
         else:
             if isinstance(node, Window):
                 self.windows.append(node)
+            if type(node).__name__ in VOLATILE:
+                self.volatile.append(node)
             for source in _sources(node):
                 self.take(source, node, negated)
 
@@ -62,7 +70,7 @@ def _sources(node: Any) -> Iterator[Any]:
 def contents_of(query: Query) -> Contents:
     """Walk the condition, annotations, ordering, grouping and joins of a query."""
     contents = Contents()
-    contents.raw = bool(query.extra_tables or query.extra_order_by) or not _are_columns(query)
+    contents.raw.extend(_extra_of(query))
     contents.take(query.where, query, False)
     for annotation in query.annotations.values():
         contents.take(annotation, query, False)
@@ -82,13 +90,16 @@ def contents_of(query: Query) -> Contents:
 COLUMN = re.compile(r"""^[`"]?(?P<alias>\w+)[`"]?\.[`"]?\w+[`"]?$""")
 
 
-def _are_columns(query: Query) -> bool:
-    """Whether ``extra(select=...)`` names plain columns of the query's own tables only."""
+def _extra_of(query: Query) -> Iterator[str]:
+    """The raw SQL of ``extra()``, but for plain columns of the query's own tables."""
+    for table in query.extra_tables:
+        yield f"FROM {table}"
+    for term in query.extra_order_by:
+        yield str(term).removeprefix("-")
     for sql, params in query.extra.values():
         match = COLUMN.match(sql)
         if params or match is None or match["alias"] not in query.alias_map:
-            return False
-    return True
+            yield sql
 
 
 def columns_in(node: Any) -> Iterator[Col]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from horizon_shards import context
 from horizon_shards.backends.sharded.execute import run_on_shards
 from horizon_shards.backends.sharded.gather import Scattered
 from horizon_shards.backends.sharded.plan import Merge
+from horizon_shards.backends.sharded.querylog import logged_as_one
+from horizon_shards.backends.sharded.volatile import with_one_time
 
 
 class RowCount:
@@ -58,9 +60,10 @@ class ScatterWrite(Scattered):
         # Half of an UPDATE may not stay where one shard fails.
         with transaction.atomic(using=self.logical.alias, savepoint=False):
             taken = self.logical.enlist(self.plan.shards, write=True)
-            queries = {shard: self.query.clone() for shard in taken}
+            write = self._computed_once(taken) if self.plan.mode == "all" else self.query
+            queries = {shard: write.clone() for shard in taken}
             for query in queries.values():
-                _keep_values(self.query, query)
+                _keep_values(write, query)
 
             def job(shard: str, connection: Any) -> Any:
                 self.logical.begin(shard)
@@ -68,9 +71,15 @@ class ScatterWrite(Scattered):
                 with _borrowed(connection):
                     return call(compiler)
 
-            results = run_on_shards(self.logical.group, taken, job)
+            with logged_as_one(taken) if self.plan.mode == "all" else nullcontext():
+                results = run_on_shards(self.logical.group, taken, job)
         self._check_joins(next(iter(queries.values())))
         return results
+
+    def _computed_once(self, taken: dict[str, Any]) -> Any:
+        shard = next(iter(taken))
+        self.logical.begin(shard)
+        return with_one_time(self.query, taken[shard])
 
     def _leave_out_empty_shards(self) -> None:
         """Where a transaction may write to one shard only, look first which shards have rows to write."""
