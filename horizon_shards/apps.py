@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import class_prepared
 
 from horizon_shards.backends.redshift.storage import read_declaration
@@ -24,3 +24,5 @@ class HorizonShardsConfig(AppConfig):
         from horizon_shards.checks import register_checks
 
         register_checks()
+        if apps.is_installed("django.contrib.admin"):
+            import horizon_shards.fields.composite.filters  # noqa: F401

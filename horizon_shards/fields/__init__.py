@@ -2,6 +2,7 @@
 
 from horizon_shards.fields.composite import (
     CompositeForeignKey,
+    CompositeModelForm,
     CompositeOneToOneField,
     FunctionBasedFieldValue,
     RawFieldValue,
@@ -11,6 +12,7 @@ from horizon_shards.fields.sharded_uuid import ShardedUUIDField
 
 __all__ = [
     "CompositeForeignKey",
+    "CompositeModelForm",
     "CompositeOneToOneField",
     "FunctionBasedFieldValue",
     "RawFieldValue",

@@ -15,6 +15,7 @@ from django.db.models.query_utils import PathInfo
 
 from horizon_shards.fields.composite.deletion import Columnwise, columnwise
 from horizon_shards.fields.composite.descriptors import ForwardDescriptor, KeyAttribute, ReverseDescriptor
+from horizon_shards.fields.composite.forms import CompositeChoiceField
 from horizon_shards.fields.composite.lookups import LOOKUPS, key_of_value
 from horizon_shards.fields.composite.parts import FunctionBasedFieldValue, RawFieldValue
 from horizon_shards.fields.composite.relation import CompositeOneToOneRel, CompositeRel
@@ -182,6 +183,11 @@ class CompositeForeignKey(ForeignObject):  # type: ignore[type-arg]
         if not self.null_if_equal and len(nullable) < 2:
             return found
         return [info._replace(direct=False) for info in found]
+
+    def formfield(self, *, using: str | None = None, **kwargs: Any) -> Any:
+        """A choice among the related rows."""
+        choices = {"queryset": self.related_model._default_manager.using(using), "relation": self}
+        return super().formfield(**{"form_class": CompositeChoiceField, **choices, **kwargs, "blank": self.blank})
 
     def validate(self, value: Any, model_instance: Model) -> None:  # type: ignore[override]
         """Raise ``ValidationError`` where the relation is missing, or the related row is."""
