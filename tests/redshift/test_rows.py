@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import DataError, NotSupportedError, connection, transaction
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Q, Sum, Value, Window
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Q, RowRange, Sum, Value, Window
 from django.db.models.functions import (
     SHA1,
     SHA256,
@@ -17,6 +17,9 @@ from django.db.models.functions import (
     ExtractIsoWeekDay,
     ExtractIsoYear,
     ExtractSecond,
+    FirstValue,
+    JSONObject,
+    LastValue,
     Log,
     Now,
     RowNumber,
@@ -157,13 +160,43 @@ def test_averages_of_whole_numbers_have_their_fraction(ann):
     assert Visit.objects.aggregate(Avg("pages"))["pages__avg"] == 1.5
 
 
-def test_windows_have_a_frame(ann):
-    for pages in (1, 2, 4):
+def windowed(function, **options):
+    rows = Visit.objects.annotate(window=Window(function, **options), n=Window(RowNumber(), order_by="pk"))
+    return [row.window for row in rows.order_by("pk")]
+
+
+def test_a_window_without_frame_ends_with_the_row_where_no_two_rows_are_equal(ann):
+    for pages in (1, 2, 2, 4):
         visit(ann, pages=pages)
-    running = Visit.objects.annotate(
-        total=Window(Sum("pages"), order_by="pages"), n=Window(RowNumber(), order_by="pages")
-    )
-    assert sorted(running.values_list("total", "n")) == [(1, 1), (3, 2), (7, 3)]
+    assert windowed(Sum("pages"), order_by=["pages", "pk"]) == [1, 3, 5, 9]
+    assert windowed(Sum("pages"), order_by="pk", partition_by="pages") == [1, 2, 4, 4]
+    assert windowed(FirstValue("pages"), order_by="pages") == [1, 1, 1, 1]
+    assert windowed(LastValue("pages"), order_by=["-pages", "pk"]) == [1, 2, 2, 4]
+
+
+def test_a_window_whose_rows_are_all_equal_has_all_of_them(ann):
+    for pages in (1, 2, 2):
+        visit(ann, pages=pages)
+    assert windowed(Count("pk"), order_by="pages", partition_by="pages") == [1, 2, 2]
+
+
+def test_a_window_that_would_end_with_equal_rows_is_refused_with_the_cure(ann):
+    visit(ann)
+    with pytest.raises(NotSupportedError, match=r"RowRange\(start=None, end=0\)"):
+        windowed(Sum("pages"), order_by="pages")
+    with pytest.raises(NotSupportedError, match="primary key"):
+        list(Customer.objects.annotate(running=Window(Sum("visit__pages"), order_by="pk")))
+    assert windowed(Sum("pages"), order_by="pages", frame=RowRange(start=None, end=0)) == [0]
+
+
+def test_paths_into_other_expressions_are_refused(ann):
+    with pytest.raises(NotSupportedError, match="columns of JSON"):
+        list(Customer.objects.annotate(made=JSONObject(a="name")).order_by("made__a"))
+
+
+def test_exclusive_or(ann):
+    visit(ann, pages=6)
+    assert Visit.objects.annotate(x=F("pages").bitxor(3)).get().x == 5
 
 
 def test_functions(ann):
@@ -244,3 +277,16 @@ def test_an_ordering_that_is_a_sort_key(ann):
     for n in (1, 2):
         Old.objects.create(group=1, created=NOON + dt.timedelta(n))
     assert [row.created.day for row in Old.objects.all()] == [3, 2]
+
+
+def test_rows_are_found_by_many_keys(ann):
+    bob = Customer.objects.create(name="Bob")
+    assert Customer.objects.in_bulk([ann.pk, bob.pk]) == {ann.pk: ann, bob.pk: bob}
+    assert Customer.objects.filter(pk__in=range(ann.pk - 5000, ann.pk + 1)).count() == 1
+
+
+def test_rows_are_written_in_statements_of_less_than_16_megabytes(ann, django_assert_num_queries):
+    rows = [Visit(customer=ann, at=NOON, note="x" * 60_000) for _ in range(300)]
+    with django_assert_num_queries(2):
+        Visit.objects.bulk_create(rows)
+    assert Visit.objects.count() == 300

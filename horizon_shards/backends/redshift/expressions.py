@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import FieldError
 from django.db import NotSupportedError
 from django.db.models import Avg, CharField, FloatField, IntegerField, TextField, Window
 from django.db.models import aggregates as aggregate_classes
 from django.db.models import functions as function_classes
-from django.db.models.expressions import Combinable, DurationExpression, RowRange, ValueRange
+from django.db.models.expressions import Col, Combinable, CombinedExpression, DurationExpression, ValueRange
 from django.db.models.fields.json import (
     HasAnyKeys,
     HasKeyLookup,
@@ -37,6 +38,7 @@ from django.db.models.functions import (
 from django.db.models.functions.text import ConcatPair
 
 from horizon_shards.backends.redshift.literals import SuperValue, quoted
+from horizon_shards.backends.redshift.windows import needs_frame, with_frame
 
 SQL = tuple[str, tuple[Any, ...]]
 Render = Callable[[Any, Any, Any], SQL]
@@ -172,17 +174,10 @@ def string_agg(node: Any, compiler: Any, connection: Any) -> SQL:
 
 @_renders(Window)
 def window(node: Any, compiler: Any, connection: Any) -> SQL:
-    """An aggregate over an order needs its frame in so many words, and knows ROWS only."""
-    source = node.source_expression
-    if node.order_by is not None and node.frame is None and getattr(source, "contains_aggregate", False):
-        return _framed(node).as_sql(compiler, connection)  # type: ignore[no-any-return]
+    """An aggregate over an order has its frame in so many words."""
+    if needs_frame(node):
+        node = with_frame(node, compiler.query)
     return node.as_sql(compiler, connection)  # type: ignore[no-any-return]
-
-
-def _framed(node: Any) -> Any:
-    clone = node.copy()
-    clone.frame = RowRange(start=None, end=0)
-    return clone
 
 
 @_renders(ValueRange)
@@ -206,17 +201,32 @@ def duration(node: Any, compiler: Any, connection: Any) -> SQL:
 
 
 def _shift(moment: Any, length: Any, connector: str, compiler: Any) -> SQL:
-    """Seconds and microseconds apart: DATEADD takes numbers of 32 bits."""
+    """Hours, seconds and microseconds apart: DATEADD takes numbers of 32 bits."""
     if connector not in {Combinable.ADD, Combinable.SUB}:
         raise NotSupportedError(f"Redshift cannot combine a moment and a duration by {connector!r}.")
     sql, params = compiler.compile(moment)
     span, span_params = compiler.compile(length)
     sign = "-" if connector == Combinable.SUB else ""
-    if _internal_type(moment) == "DateField":
+    # Without time zones a day is a day, also where the clocks are changed.
+    if _internal_type(moment) == "DateField" or (_internal_type(moment) == "DateTimeField" and not settings.USE_TZ):
         sql = f"CAST({sql} AS TIMESTAMP)"
-    inner = f"DATEADD(second, {sign}CAST({span} / 1000000 AS INTEGER), {sql})"
-    outer = f"DATEADD(microsecond, {sign}CAST(MOD({span}, 1000000) AS INTEGER), {inner})"
-    return outer, (*span_params, *span_params, *params)
+    parts = {
+        "hour": f"{span} / 3600000000",
+        "second": f"MOD({span}, 3600000000) / 1000000",
+        "microsecond": f"MOD({span}, 1000000)",
+    }
+    for part, number in parts.items():
+        sql = f"DATEADD({part}, {sign}CAST({number} AS INTEGER), {sql})"
+    return sql, (*span_params * 3, *params)
+
+
+@_renders(CombinedExpression)
+def combined(node: Any, compiler: Any, connection: Any) -> SQL:
+    """There is no operator for XOR."""
+    if node.connector != Combinable.BITXOR:
+        return node.as_sql(compiler, connection)  # type: ignore[no-any-return]
+    (left, left_params), (right, right_params) = compiler.compile(node.lhs), compiler.compile(node.rhs)
+    return f"((({left}) | ({right})) - (({left}) & ({right})))", (*left_params, *right_params) * 2
 
 
 def _scaled(node: Any, compiler: Any, connection: Any) -> SQL:
@@ -238,6 +248,11 @@ def _name(key: str) -> str:
 
 
 def _navigate(node: Any, compiler: Any, connection: Any) -> SQL:
+    root = node
+    while isinstance(root, KeyTransform):
+        root = root.lhs
+    if not isinstance(root, Col):
+        raise NotSupportedError("Redshift's paths lead into columns of JSON, not into other expressions.")
     sql, params, keys = node.preprocess_lhs(compiler, connection)
     return _path(sql, keys), tuple(params)
 

@@ -96,7 +96,7 @@ class DatabaseFeatures(PostgreSQLFeatures):
     create_test_procedure_without_params_sql = None
     create_test_procedure_with_int_param_sql = None
 
-    test_now_utc_template = "GETDATE()"
+    test_now_utc_template = "CAST(GETDATE() AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC'"
     prohibits_null_characters_in_text_exception = (DataError, "Redshift text cannot contain NUL (0x00) characters.")
 
     @property

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import NotSupportedError
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgreSQLOperations
+from django.db.models import Model
 from django.utils.duration import duration_microseconds
 
 from horizon_shards.backends.redshift.literals import SuperValue, literal
@@ -237,6 +238,9 @@ _WIDTHS = {bool: 5, int: 20, float: 25, type(None): 4}
 
 
 def _width(row: Any, names: Sequence[str]) -> int:
+    """The bytes of a row of VALUES; of a plain value in a list, as ``in_bulk()`` makes one."""
+    if not isinstance(row, Model):
+        return _value_width(row)
     return sum(_value_width(row.__dict__.get(name)) for name in names) + 10
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _TOKEN = re.compile(
@@ -84,3 +85,17 @@ def fingerprint(sql: str) -> str:
     text = re.sub(r" +", " ", "".join(parts)).strip()
     text = re.sub(r"(?<=[(, ])('x'|1)(, ?('x'|1))+(?=\))", "1", text)
     return re.sub(r"(\((?:[^()]|\([^()]*\))*\))(, \1)+", r"\1", text)
+
+
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """The statements of a file, which semicolons end, each with the number of its first line."""
+    line, start, parts = 1, 1, [""]
+    for token in [*tokens_of(text), Token("other", ";")]:
+        if token.text == ";":
+            if sql := "".join(parts).strip():
+                yield start, sql
+            parts = [""]
+        elif token.kind != "space" or len(parts) > 1:
+            start = start if len(parts) > 1 else line
+            parts.append(token.text)
+        line += token.text.count("\n")

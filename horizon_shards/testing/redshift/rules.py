@@ -40,6 +40,7 @@ TYPES = (
     r"(SERIAL|BIGSERIAL|SMALLSERIAL|UUID|JSONB?|BYTEA|INET|CIDR|MACADDR|MONEY|XML|BIT VARYING|HSTORE|TSVECTOR|"
     r"TSQUERY|POINT|POLYGON|CITEXT|REGCLASS|INT4RANGE|DATERANGE)"
 )
+NAME = r"(\"n\"|\w+)(\.(\"n\"|\w+))?"
 
 #: In the order in which they are told.
 RULES = (
@@ -81,10 +82,7 @@ RULES = (
     _rule("is-distinct", r"\bIS (NOT )?DISTINCT FROM\b", "There is no IS DISTINCT FROM.", DIFFERENCES),
     _rule("tablesample", r"\bTABLESAMPLE\b", "There is no TABLESAMPLE.", FEATURES),
     _rule(
-        "row-value",
-        r"(?<![\w\"] )(?<![\w\"])\((\"n\"\.)?\"n\", (\"n\"\.)?\"n\"\) ?[=<>]",
-        "No row constructors.",
-        FEATURES,
+        "row-value", rf"\b(WHERE|AND|OR|NOT|ON|WHEN) ?\({NAME}(, {NAME})+\) ?[=<>]", "No row constructors.", FEATURES
     ),
     _rule("ordered-aggregate", r"\b(STRING_AGG|ARRAY_AGG)\b", "Use LISTAGG.", FUNCTION_PAGE),
     _rule(

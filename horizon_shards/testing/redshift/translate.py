@@ -71,7 +71,7 @@ def _listagg(tokens: list[Token], start: int, out: list[Token]) -> int:
     distinct = value and value[0].upper == "DISTINCT"
     out.append(Token("word", "string_agg(" + ("DISTINCT " if distinct else "") + "CAST("))
     out.extend([*_translated(value[1:] if distinct else value), Token("word", " AS text), ")])
-    out.extend(_translated(separator))
+    out.extend(_translated(separator[following(separator, 0) :]))
     words = [n for n in range(end + 1, min(end + 5, len(tokens))) if tokens[n].kind == "word"]
     if [tokens[n].upper for n in words] == ["WITHIN", "GROUP"]:
         opening = following(tokens, words[-1] + 1)
