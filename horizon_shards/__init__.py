@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         allow_federation,
         allow_scatter,
         forbid_scatter,
+        partial_results,
         using_shard,
     )
 
@@ -26,6 +27,7 @@ __all__ = [
     "exceptions",
     "forbid_scatter",
     "on_each_shard",
+    "partial_results",
     "plan",
     "using_shard",
 ]

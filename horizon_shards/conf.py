@@ -15,6 +15,7 @@ ENGINE = "horizon_shards.backends.sharded"
 DEFAULT_MAPPING = "horizon_shards.mapping.BucketMapping"
 
 Scatter = Literal["allow", "warn", "forbid"]
+Partial = Literal["error", "return"]
 Transactions = Literal["single", "best_effort"]
 
 #: Keys of a logical database that are ours; those of Django are allowed beside them.
@@ -27,6 +28,7 @@ OWN_KEYS = {
     "SCATTER_THREADS",
     "MAX_ROWS",
     "FEDERATION",
+    "PARTIAL",
     "MAX_KEYS",
     "TRANSACTIONS",
     "HISTORICAL_MODELS",
@@ -77,6 +79,7 @@ class GroupConfig:
     scatter_threads: int = 16
     max_rows: int = 300_000
     federation_max_rows: int = 0
+    partial: Partial = "error"
     max_keys: int = 10_000
     transactions: Transactions = "best_effort"
     historical_models: frozenset[str] = frozenset()
@@ -111,6 +114,7 @@ def read_group(alias: str) -> GroupConfig:
         max_rows=_positive(entry, "MAX_ROWS", 300_000, where),
         federation_max_rows=_federation(entry.get("FEDERATION", {}), f"{where}['FEDERATION']"),
         max_keys=_positive(entry, "MAX_KEYS", 10_000, where),
+        partial=cast(Partial, _choice(entry, "PARTIAL", ("error", "return"), "error", where)),
         transactions=cast(
             Transactions, _choice(entry, "TRANSACTIONS", ("single", "best_effort"), "best_effort", where)
         ),

@@ -8,13 +8,25 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Policy = Literal["allow", "warn", "forbid"]
 
+
+@dataclass(frozen=True)
+class MissingShard:
+    """A shard that a read of the logical alias ``database`` went without, and the error that it gave."""
+
+    database: str
+    shard: str
+    error: Exception
+
+
 _pins: ContextVar[Mapping[str, str]] = ContextVar("horizon_shards_pins", default={})
 _policy: ContextVar[Policy | None] = ContextVar("horizon_shards_policy", default=None)
 _federation: ContextVar[int | None] = ContextVar("horizon_shards_federation", default=None)
+_missing: ContextVar[list[MissingShard] | None] = ContextVar("horizon_shards_missing", default=None)
 _may_cross: ContextVar[bool] = ContextVar("horizon_shards_may_cross", default=False)
 _placed: ContextVar[Mapping[tuple[str, Hashable], Any]] = ContextVar("horizon_shards_placed", default={})
 
@@ -71,6 +83,26 @@ def allow_federation(max_rows: int) -> Iterator[None]:
 
 
 @contextmanager
+def partial_results() -> Iterator[list[MissingShard]]:
+    """Let reads in the block go without the shards that do not answer, which are put into the list that it gives.
+
+    Only of logical databases whose ``PARTIAL`` is ``"return"``, only reads that merge the rows of several shards, and
+    none inside a transaction: all else raises as ever. An answer is whole if the list is empty *after* its rows were
+    read. A shard counts as missing where it cannot be reached, breaks off, or passes the deadline.
+    """
+    missing: list[MissingShard] = []
+    with _set(_missing, missing):
+        yield missing
+
+
+@contextmanager
+def whole_results() -> Iterator[None]:
+    """Undo :func:`partial_results` for queries whose answer another one needs whole."""
+    with _set(_missing, None):
+        yield
+
+
+@contextmanager
 def allow_cross_shard() -> Iterator[None]:
     """Let transactions begun in the block write to several shards although ``TRANSACTIONS`` is ``single``."""
     with _set(_may_cross, True):
@@ -101,6 +133,11 @@ def scatter_policy() -> Policy | None:
 def federation_limit() -> int | None:
     """The rows that the innermost :func:`allow_federation` grants, or None where the settings decide."""
     return _federation.get()
+
+
+def missing_shards() -> list[MissingShard] | None:
+    """The list of the innermost :func:`partial_results`, or None where answers have to be whole."""
+    return _missing.get()
 
 
 def may_cross_shards() -> bool:

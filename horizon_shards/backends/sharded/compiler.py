@@ -22,6 +22,7 @@ from horizon_shards.backends.sharded.federation.writes import keys_first
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import statement_of
 from horizon_shards.backends.sharded.groups import ScatterGroups
+from horizon_shards.backends.sharded.partial import Partial, may_be_partial, refuse_partial_write
 from horizon_shards.backends.sharded.plan import Plan
 from horizon_shards.backends.sharded.planner import operation_of, plan_query
 from horizon_shards.backends.sharded.pushdown import groups_are_whole
@@ -33,9 +34,13 @@ from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_planned
 
+WRITES = {"SQLInsertCompiler", "SQLUpdateCompiler", "SQLDeleteCompiler"}
+
 
 def route(name: str, query: Query, connection: Any, using: str | None, elide_empty: bool = True) -> Any:
     """The compiler for ``query`` on the logical connection: Django's own, mixed with what its plan needs."""
+    if name in WRITES:
+        refuse_partial_write(connection.group)
     if name == "SQLInsertCompiler":
         return inserts.InsertRouter(query, connection, elide_empty)
     if isinstance(query, RawQuery):
@@ -82,6 +87,8 @@ def build(
     """An instance of the shard's own compiler class with ``mixin`` before it."""
     if plan.operation == "select" and mixin is not BareRead and limit_of(connection.group):
         mixin = mixed(OrFederated, mixin)
+    if plan.operation == "select" and may_be_partial(mixin, plan, connection.group):
+        mixin = mixed(Partial, mixin)
     lead = connection.compiling_connection(plan.shards[0])
     compiler = mixed(mixin, lead.ops.compiler(name))(query, lead, lead.alias, elide_empty)
     compiler.logical, compiler.plan, compiler.tables = connection, plan, tables

@@ -30,7 +30,8 @@ def plan(queryset: QuerySet[Any, Any]) -> Plan:
     the answers become one, ``why`` why it is so. ``print()`` shows all of it.
 
     Raises what running the queryset would: :class:`~horizon_shards.exceptions.QueryNotSupported` where it is refused,
-    and ``ConfigurationError`` where its database is no logical one. A directory may be asked where keys are.
+    and ``ConfigurationError`` where its database is no logical one. A directory may be asked where keys are,
+    and a server for its collation.
     """
     get_group(queryset.db)
     query = queryset.query.clone()

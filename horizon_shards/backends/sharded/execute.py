@@ -93,6 +93,9 @@ class Run(Generic[T]):
         finally:
             for connection in self.connections.values():
                 connection.dec_thread_sharing()
+        return self._results()
+
+    def _results(self) -> list[T]:
         return [future.result() for future in self.futures.values()]
 
     def _wait(self, deadline: float | None) -> None:
@@ -105,14 +108,17 @@ class Run(Generic[T]):
         if failed is not None:
             failed.result()
         if late:
-            error = ScatterTimeout(
-                f"{', '.join(late)} of {self.group.alias!r} had not answered after "
-                f"{self.group.config.scatter_timeout_seconds} s: narrow the query, or raise SCATTER_TIMEOUT_SECONDS.",
-                shards=late,
-            )
-            for shard in late:
-                shard_failed.send(sender=self.group.alias, shard=shard, error=error)
-            raise error
+            raise self._late_error(late)
+
+    def _late_error(self, late: list[str]) -> ScatterTimeout:
+        error = ScatterTimeout(
+            f"{', '.join(late)} of {self.group.alias!r} had not answered after "
+            f"{self.group.config.scatter_timeout_seconds} s: narrow the query, or raise SCATTER_TIMEOUT_SECONDS.",
+            shards=late,
+        )
+        for shard in late:
+            shard_failed.send(sender=self.group.alias, shard=shard, error=error)
+        return error
 
     def _close_answers(self) -> None:
         """Close the cursors that other shards gave: SQLite goes on cancelling as long as one is open."""

@@ -11,6 +11,7 @@ from django.db.models import ForeignKey, Model
 from django.db.models.expressions import Col
 from django.db.models.query_utils import select_related_descend
 
+from horizon_shards.context import whole_results
 from horizon_shards.placement import placement_of
 
 #: Rows looked at together; each such chunk costs one query a relation.
@@ -48,7 +49,9 @@ class ForeignRelation:
             if self.nested:
                 queryset.query.select_related = self.nested
             attname = self.field.target_field.attname
-            self.found.update({getattr(instance, attname): instance for instance in queryset})
+            # A row that a shard left out would look like one that is not there.
+            with whole_results():
+                self.found.update({getattr(instance, attname): instance for instance in queryset})
         for row in rows:
             if row[self.index] not in self.found:
                 row[self.index] = None

@@ -74,9 +74,9 @@ class Scattered:
                 raise
 
         connections = self.logical.enlist(self.plan.shards, write=False)
-        results = run_on_shards(self.logical.group, connections, job)
+        results = self.run_on(connections, job)
         if chunked:
-            return [Stream(cursor, chunk_size) for cursor in results]
+            return [Stream(cursor, chunk_size) if cursor else cursor for cursor in results]
         # A slice is as long as the caller asked for.
         if self.query.high_mark is None and sum(map(len, results)) > max_rows:
             raise too_many_rows(max_rows, "rows")
@@ -108,6 +108,10 @@ class Scattered:
         connections = self.logical.enlist(self.plan.shards[:1], write=False)
         (rows,) = run_on_shards(self.logical.group, connections, job)
         return rows
+
+    def run_on(self, connections: dict[str, Any], job: Any) -> list[Any]:
+        """One answer a shard, from all of them."""
+        return run_on_shards(self.logical.group, connections, job)
 
     def explain_query(self) -> Iterator[str]:
         """The plan, then each shard's own explanation."""

@@ -86,11 +86,12 @@ class Part:
         yield from _sorted(rows, order, self.logical.group.config.max_rows) if order else rows
 
     def _run(self, chunked: bool, chunk_size: int) -> Iterator[Row]:
-        compiler = self.query.get_compiler(connection=self.logical)
+        with context.whole_results():
+            compiler = self.query.get_compiler(connection=self.logical)
         if hasattr(compiler, "keeps_compared"):
             compiler.keeps_compared = True
         # The combined query has been allowed, or warned of.
-        with context.allow_scatter():
+        with context.allow_scatter(), context.whole_results():
             chunks = compiler.execute_sql(chunked_fetch=chunked, chunk_size=chunk_size)
         for chunk in chunks:
             yield from chunk

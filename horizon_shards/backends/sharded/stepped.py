@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from horizon_shards import context
 from horizon_shards.backends.sharded.elsewhere import with_pending
 from horizon_shards.backends.sharded.rewrite import replaced_query
 from horizon_shards.backends.sharded.steps import Step
@@ -35,7 +36,9 @@ class SteppedCompiler:
     def ready(self) -> Any:
         """The compiler of the query with the answers, which are asked for now."""
         max_keys = self.logical.group.config.max_keys
-        answers = {id(step.replaces): step.answer(max_keys) for step in self.steps}
+        # Of a condition with NOT, what one shard left out would be found.
+        with context.whole_results():
+            answers = {id(step.replaces): step.answer(max_keys) for step in self.steps}
         self.inner = self.route(replaced_query(self.query, answers))
         return self.inner
 

@@ -17,6 +17,7 @@ from horizon_shards.backends.sharded.federation.private import PrivateDatabase
 from horizon_shards.backends.sharded.federation.pushdown import conditions_on
 from horizon_shards.backends.sharded.federation.refusals import gathering
 from horizon_shards.backends.sharded.order import internal_type
+from horizon_shards.context import whole_results
 from horizon_shards.exceptions import RowLimitExceeded
 from horizon_shards.placement import placement_of
 
@@ -81,7 +82,7 @@ def fill(private: PrivateDatabase, pulls: list[Pull], limit: int) -> dict[str, i
     """Gather into the private database; the number of rows by table. Raises ``RowLimitExceeded`` beyond ``limit``."""
     counts: dict[str, int] = {}
     for pull in pulls:
-        with gathering(), without_scatter_warning(pull.alias):
+        with gathering(), without_scatter_warning(pull.alias), whole_results():
             _fill_table(private, pull, counts, limit)
         private.index(pull.table, pull.columns)
     return counts
