@@ -32,6 +32,10 @@ def answer(name: str, *arguments: str) -> dict[str, Any]:
         ("routed", ["objects.filter(site=7)[:1]"]),
         ("scatter", ["ordered slice of 100", "the same in atomic()", "twice in one atomic()", "count()"]),
         ("merging", []),
+        (
+            "grouped",
+            ["1,000 groups", "the ten largest", "HAVING on an expression", "1,000 groups, 5 ms away"],
+        ),
     ],
 )
 def test_each_comparison_has_its_times_and_its_limit(name: str, limited: list[str]) -> None:
