@@ -79,10 +79,15 @@ def _collected(aggregate: Any, connection: Any) -> Partial:
     terms = _order_terms(aggregate)
     if together is None:
         return partial_of(aggregate, connection, None)
-    can_sort = getattr(connection.features, "supports_aggregate_order_by_clause", True)
-    if not (terms and can_sort) and not aggregate.distinct:
+    if not terms and not aggregate.distinct:
         return _in_turn(aggregate, together)
     return _one_by_one(aggregate, connection, together, terms)
+
+
+def _engine_may_refuse(connection: Any) -> bool:
+    """Whether one database answers such aggregates in some forms only: the shards say then which."""
+    names = ("supports_aggregate_order_by_clause", "supports_aggregate_distinct_multiple_argument")
+    return not all(getattr(connection.features, name, True) for name in names)
 
 
 def _in_turn(aggregate: Any, together: Any) -> Partial:
@@ -124,7 +129,8 @@ def _one_by_one(aggregate: Any, connection: Any, together: Any, terms: list[Any]
         )
         return together(values) if values else None
 
-    return Partial((count,), combine, tuple(apart))
+    asked = (aggregate, count) if _engine_may_refuse(connection) else (count,)
+    return Partial(asked, combine, tuple(apart))
 
 
 def _unique(rows: list[Any], key: Any) -> Iterator[Any]:
