@@ -9,7 +9,7 @@ import pytest
 from django.apps.registry import Apps
 from django.core.management import call_command
 from django.db import DataError, NotSupportedError, connection, models
-from django.db.migrations import AlterField
+from django.db.migrations import AlterField, RemoveField
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
 
@@ -229,6 +229,30 @@ def test_encodings_change(thing):
     assert stored("warehouse_thing").encode == {"name": "lzo", "number": "az64"}
 
 
+def test_comments_stay_with_a_table_that_is_replaced(thing):
+    commented = new(thing, "number", models.IntegerField(null=True, db_comment="how many"))
+    with connection.schema_editor() as editor:
+        editor.alter_field(thing, thing._meta.get_field("number"), commented)
+    assert lines("warehouse_thing")["number"].comment == "how many"
+    with connection.schema_editor() as editor:
+        editor.alter_field(thing, commented, new(thing, "number", models.BigIntegerField(null=True, db_comment="many")))
+        editor.add_field(thing, new(thing, "more", models.IntegerField(null=True, db_comment="more")))
+    assert {name: line.comment for name, line in lines("warehouse_thing").items() if line.comment} == {
+        "number": "many",
+        "more": "more",
+    }
+
+
+def test_another_primary_key_leaves_the_former_one_until_it_is_removed(thing):
+    key = new(thing, "tenant", models.CharField(primary_key=True, max_length=9))
+    with connection.schema_editor() as editor:
+        editor.alter_field(thing, thing._meta.get_field("tenant"), key)
+    assert rows() == [("n0", None, "0"), ("n1", 1, "1"), ("n2", 2, "2")]
+    with connection.schema_editor() as editor:
+        editor.remove_field(thing, thing._meta.get_field("id"))
+    assert list(lines("warehouse_thing")) == ["name", "number", "tenant"]
+
+
 # ---- migrations ------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +306,22 @@ def test_a_changed_key_type_changes_those_who_refer_to_it():
         with connection.schema_editor() as editor:
             operation.database_backwards("warehouse", editor, changed, state)
     assert Visit.objects.get().customer == ann
+
+
+def test_a_foreign_key_is_removed():
+    state = state_of(Customer, Visit)
+    operation = RemoveField("visit", "customer")
+    changed = state.clone()
+    operation.state_forwards("warehouse", changed)
+    try:
+        with connection.schema_editor() as editor:
+            operation.database_forwards("warehouse", editor, state, changed)
+        assert "customer_id" not in lines("warehouse_visit")
+        assert (stored("warehouse_visit").distkey, stored("warehouse_visit").sortkey) == (None, ())
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Visit)
+            editor.create_model(Visit)
 
 
 def test_inspectdb_writes_storage_back():

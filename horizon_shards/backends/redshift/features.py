@@ -45,7 +45,9 @@ class DatabaseFeatures(PostgreSQLFeatures):
     supports_non_deterministic_collations = False
     supports_virtual_generated_columns = False
     supports_stored_generated_columns = False
-    test_collations: dict[str, str | None] = {}
+    test_collations: dict[str, str | None] = dict.fromkeys(
+        ("deterministic", "ci", "cs", "non_default", "swedish_ci", "virtual")
+    )
 
     # Constraints are hints to the planner that nothing enforces; there are no indexes.
     enforces_foreign_key_constraints = False

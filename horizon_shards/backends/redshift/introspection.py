@@ -15,11 +15,12 @@ from horizon_shards.backends.redshift.storage import Storage
 DISTSTYLES = {0: "even", 1: "key", 8: "all", 10: "auto", 11: "auto", 12: "auto"}
 
 COLUMNS = """
-    SELECT a.attname, a.attnotnull, d.adsrc
+    SELECT a.attname, a.attnotnull, d.adsrc, t.description
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    LEFT JOIN pg_description t ON t.objoid = c.oid AND t.objsubid = a.attnum
     WHERE c.relname = %s AND n.nspname = current_schema() AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
@@ -54,16 +55,17 @@ class DatabaseIntrospection(PostgreSQLIntrospection):
     def get_table_list(self, cursor: Any) -> list[Any]:
         """Tables and views of the current schema."""
         cursor.execute(
-            "SELECT c.relname, CASE WHEN c.relkind = 'v' THEN 'v' ELSE 't' END FROM pg_class c "
+            "SELECT c.relname, CASE WHEN c.relkind = 'v' THEN 'v' ELSE 't' END, t.description FROM pg_class c "
             "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "LEFT JOIN pg_description t ON t.objoid = c.oid AND t.objsubid = 0 "
             "WHERE c.relkind IN ('r', 'v') AND n.nspname = current_schema() ORDER BY c.relname"
         )
-        return [TableInfo(name, kind, None) for name, kind in cursor.fetchall() if name not in self.ignored_tables]
+        return [TableInfo(*row) for row in cursor.fetchall() if row[0] not in self.ignored_tables]
 
     def get_table_description(self, cursor: Any, table_name: Any) -> list[Any]:
         """The columns of a table, with their defaults; identity is one, ``"identity"(...)``."""
         cursor.execute(COLUMNS, [table_name])
-        known = {name: (notnull, default) for name, notnull, default in cursor.fetchall()}
+        known = {name: rest for name, *rest in cursor.fetchall()}
         cursor.execute(f"SELECT * FROM {self.connection.ops.quote_name(table_name)} LIMIT 1")
         return [_field(line, *known[line.name]) for line in cursor.description]
 
@@ -127,7 +129,7 @@ class DatabaseIntrospection(PostgreSQLIntrospection):
         return [name for (name,) in cursor.fetchall()]
 
 
-def _field(line: Any, notnull: bool, default: str | None) -> Any:
+def _field(line: Any, notnull: bool, default: str | None, comment: str | None) -> Any:
     identity = bool(default and '"identity"' in default)
     precision = None if line.precision in (None, 2**16 - 1) else line.precision
     scale = None if line.scale in (None, 2**16 - 1) else line.scale
@@ -135,7 +137,17 @@ def _field(line: Any, notnull: bool, default: str | None) -> Any:
     shown = None if identity else default
     # name, type_code, display_size, internal_size, precision, scale, null_ok, default, collation, is_autofield, comment
     return FieldInfo(
-        line.name, line.type_code, size, line.internal_size, precision, scale, not notnull, shown, None, identity, None
+        line.name,
+        line.type_code,
+        size,
+        line.internal_size,
+        precision,
+        scale,
+        not notnull,
+        shown,
+        None,
+        identity,
+        comment,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db import NotSupportedError, transaction
+from django.db.backends.utils import strip_quotes
 from django.db.models import CompositePrimaryKey, Model
 
 from horizon_shards.backends.redshift.storage import Storage, storage_of
@@ -52,7 +53,7 @@ def _refuse(editor: Any, model: type[Model]) -> None:
 
 def _swap(editor: Any, model: type[Model], new_model: type[Model], sources: dict[str, str]) -> None:
     quote, old, new = editor.quote_name, model._meta.db_table, new_model._meta.db_table
-    waiting, editor.deferred_sql = editor.deferred_sql, []
+    waiting, editor.deferred_sql = editor.deferred_sql, type(editor.deferred_sql)()
     referring = [] if editor.collect_sql else _referring(editor, old)
     for table, name, _ in referring:
         editor.execute(f"ALTER TABLE {quote(table)} DROP CONSTRAINT {quote(name)}")
@@ -66,8 +67,19 @@ def _swap(editor: Any, model: type[Model], new_model: type[Model], sources: dict
     for statement in editor.deferred_sql:
         editor.execute(statement)
     editor.deferred_sql = waiting
+    _comment(editor, model, new_model)
     for table, name, definition in referring:
         editor.execute(f"ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} {definition}")
+
+
+def _comment(editor: Any, model: type[Model], new_model: type[Model]) -> None:
+    """The comments of the table and of its columns, which the new table has not."""
+    if model._meta.db_table_comment:
+        editor.alter_db_table_comment(model, None, model._meta.db_table_comment)
+    new_model._meta.db_table = model._meta.db_table
+    for field in new_model._meta.local_concrete_fields:
+        if field.db_comment:
+            editor._comment(new_model, None, field)
 
 
 def _referring(editor: Any, table: str) -> list[tuple[str, str, str]]:
@@ -147,7 +159,7 @@ def _new_model(model: type[Model], *, replace: Change | None, add: Any, storage:
         fields[new.name], renamed = _placed(new, old), {old.name: new.name}
     changed = add if add is not None else (fields[replace[1].name] if replace else None)
     if changed is not None and changed.primary_key:
-        fields = {name: _demoted(field, changed) for name, field in fields.items() if _stays(field, changed)}
+        fields = {name: _demoted(field, changed) for name, field in fields.items()}
     if add is not None:
         fields[add.name] = add
     return _make(model, fields, renamed, storage)
@@ -160,11 +172,8 @@ def _placed(new: Any, old: Any) -> Any:
     return clone
 
 
-def _stays(field: Any, new_key: Any) -> bool:
-    return field is new_key or not (field.primary_key and field.auto_created)
-
-
 def _demoted(field: Any, new_key: Any) -> Any:
+    """A former primary key is a column until its field is removed."""
     if field is new_key or not field.primary_key:
         return field
     clone = copy.copy(field)
@@ -180,7 +189,7 @@ def _make(model: type[Model], fields: dict[str, Any], renamed: dict[str, str], s
         "app_label": opts.app_label,
         "apps": Apps(),
         "constraints": [*kept, storage],
-        "db_table": f"{opts.db_table}__new",
+        "db_table": f"{strip_quotes(opts.db_table)}__new",
         "indexes": opts.indexes,
         "ordering": opts.ordering,
         "unique_together": [[renamed.get(name, name) for name in names] for names in opts.unique_together],

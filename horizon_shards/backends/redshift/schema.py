@@ -20,6 +20,15 @@ FIXED_ENCODINGS = {"bytedict", "runlength", "text255", "text32k"}
 _VARCHAR = re.compile(r"varchar\((\d+)\)")
 
 
+class Deferred(list[Any]):
+    """Statements for the end; what Redshift has no need of is not kept."""
+
+    def append(self, statement: Any) -> None:
+        """Keep a statement."""
+        if statement is not None:
+            super().append(statement)
+
+
 class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
     """DDL for Redshift."""
 
@@ -27,7 +36,13 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
     sql_create_column_inline_fk = None
     sql_delete_fk = BaseDatabaseSchemaEditor.sql_delete_constraint
     sql_alter_column_type = "ALTER COLUMN %(column)s TYPE %(type)s"
-    sql_delete_column = "ALTER TABLE %(table)s DROP COLUMN %(column)s CASCADE"
+    #: Without CASCADE, which would drop views.
+    sql_delete_column = "ALTER TABLE %(table)s DROP COLUMN %(column)s"
+
+    def __enter__(self) -> Any:
+        entered = super().__enter__()
+        self.deferred_sql = Deferred()
+        return entered
 
     def execute(self, sql: Any, params: Any = ()) -> Any:
         """Run a statement; None is one that Redshift has no need of."""
@@ -204,7 +219,14 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         }
         # The default stays in the table, because no ALTER can drop it. Django always writes all columns.
         self.execute(sql, params or None)
+        self._comment(model, None, field)
         self._declare_of_field(model, field)
+
+    def _comment(self, model: Any, old: Any, new: Any) -> None:
+        """Write the comment of a column where it is another than before."""
+        if (old.db_comment if old else None) != new.db_comment:
+            kind = new.db_parameters(connection=self.connection)["type"]
+            self.execute(*self._alter_column_comment_sql(model, new, kind, new.db_comment))
 
     def _has_no_plain_default(self, field: Any) -> bool:
         if field.null and not field.has_db_default() and not field.has_default():
@@ -223,8 +245,6 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         """DROP COLUMN; a column that is a key stops being one before."""
         if field.db_parameters(connection=self.connection)["type"] is not None and not self.collect_sql:
             self._release(model, field.column)
-        if not self._declares(model, "foreign_key"):
-            field = _without_relation(field)
         super().remove_field(model, field)
 
     def _release(self, model: Any, column: str) -> None:
@@ -256,6 +276,7 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         else:
             rebuild(self, model, replace=(old_field, new_field))
             return self._follow(old_field, new_field, old_type, new_type)
+        self._comment(model, old_field, new_field)
         self._redeclare(model, old_field, new_field)
 
     def _rename(self, model: Any, old_field: Any, new_field: Any, new_type: Any) -> None:
@@ -314,18 +335,9 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
             after = new_relation.field.db_parameters(connection=self.connection)["type"]
             if before != after:
                 rebuild(self, new_relation.related_model, replace=(old_relation.field, new_relation.field))
+                self._follow(old_relation.field, new_relation.field, before, after)
 
 
 def _needs_new_table(before: Storage, wanted: Storage) -> bool:
     """Interleaved sort keys, identity and declarations are made with the table."""
     return before.sortstyle == "interleaved" or before.identity != wanted.identity or before.declare != wanted.declare
-
-
-def _without_relation(field: Any) -> Any:
-    """A field whose removal looks for no foreign key in the catalogue."""
-    if not field.remote_field or field.many_to_many:
-        return field
-    clone = field.clone()
-    clone.set_attributes_from_name(field.name)
-    clone.column, clone.model, clone.remote_field = field.column, field.model, None
-    return clone
