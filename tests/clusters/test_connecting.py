@@ -55,7 +55,7 @@ def test_a_replica_alone_is_refused(cluster: Cluster, endpoint: Endpoint, shard:
 def test_only_the_first_one_waits_for_a_cluster_that_is_down(cluster: Cluster, endpoint: Endpoint, shard: Any) -> None:
     """A request each would wait otherwise, until all workers do."""
     cluster.primary.sql("SET GLOBAL read_only = 1")
-    connection = shard(CLUSTER={"DEADLINE_SECONDS": 1})
+    connection = shard(CLUSTER={"DEADLINE_SECONDS": 3})
     attempts = []
     for _ in range(3):
         before = endpoint.taken

@@ -79,6 +79,8 @@ class Cluster:
         server.wait()
         self.follow(server)
         self._wait_for_each_write_to_be_received(True)
+        # What was acknowledged until now was so without the replica.
+        self.settle()
 
     def settle(self) -> None:
         """Wait until every replica has what the primary has."""

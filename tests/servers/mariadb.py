@@ -40,6 +40,7 @@ binlog-format=ROW
 gtid-strict-mode
 read-only=1
 slave-net-timeout=5
+slave-parallel-threads=4
 rpl-semi-sync-slave-enabled
 rpl-semi-sync-master-wait-point=AFTER_SYNC
 rpl-semi-sync-master-timeout=3600000
