@@ -168,15 +168,6 @@ def test_models_that_live_elsewhere_are_not_asked_here(visits: list[Visit]) -> N
         Site.objects.using("track").create(name="x")
 
 
-def test_distinct_on_fields(visits: list[Visit]) -> None:
-    if not connections["track"].features.can_distinct_on_fields:
-        pytest.skip("the engine has no DISTINCT ON")
-    with pytest.raises(QueryNotSupported, match="distinct") as caught:
-        list(Visit.objects.order_by("path").distinct("path"))
-    assert caught.value.reason == "distinct-on"
-    assert len(Visit.objects.filter(site=visits[0].site_id).order_by("path").distinct("path")) == 5
-
-
 def test_the_key_and_the_id_are_not_updated(sites: list[Site], visits: list[Visit]) -> None:
     own = Visit.objects.filter(site=sites[0])
     changes: list[tuple[dict[str, Any], str]] = [

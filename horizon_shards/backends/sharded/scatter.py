@@ -14,6 +14,7 @@ from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import RowsOfShards
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows
 from horizon_shards.backends.sharded.order import comparable, nulls_first, source_of
+from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_groups, check_windows, rows_are_disjoint
 from horizon_shards.exceptions import QueryNotSupported
@@ -36,22 +37,35 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         original, self.query = query, query.clone()
         self.query.low_mark = 0
         try:
-            return super().as_sql(*args, **kwargs)  # type: ignore[misc]
+            compiled = super().as_sql(*args, **kwargs)  # type: ignore[misc]
+            # Django filters by a window in a query around this one, which shows nothing that it does not select.
+            return self._with_compared_selected() if self.qualify else compiled  # type: ignore[attr-defined]
         finally:
             self.query = original
+
+    def _with_compared_selected(self) -> Any:
+        """The SQL with the sort keys as columns of the query itself, behind the others."""
+        if self.query.distinct or (self.compared and self.query.select_related):
+            raise QueryNotSupported(
+                "A condition on a window over several shards is not supported together with distinct(), nor with "
+                "select_related() and an ordering by what is not selected: use prefetch_related(), or filter by the "
+                "shard key.",
+                reason="window",
+            )
+        query = self.query.clone()
+        # Django has given back the joins that ordering made.
+        query.alias_refcount = self.refcounts.copy()
+        for number, expression in enumerate(self.compared):
+            query.add_annotation(expression, f"__compared{number}")
+        return self.connection.ops.compiler("SQLCompiler")(query, self.connection, self.using).as_sql()  # type: ignore[attr-defined]
 
     def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
         """Set up, refuse what cannot be merged, and note how the rows compare."""
         extra_select, order_by, group_by = super().pre_sql_setup(*args, **kwargs)  # type: ignore[misc]
         query = self.query
+        self.refcounts = query.alias_refcount.copy()
         self.tables.query = query  # type: ignore[union-attr]
         self.tables.add_joins()  # type: ignore[union-attr]
-        if query.distinct_fields:
-            raise QueryNotSupported(
-                "distinct() with field names over several shards is not supported: name the shard key, or use "
-                "distinct() without fields.",
-                reason="distinct-on",
-            )
         check_groups(query, self.tables)  # type: ignore[arg-type]
         check_windows(query, self.tables)  # type: ignore[arg-type]
         return extra_select, order_by, group_by
@@ -59,13 +73,18 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
     def get_extra_select(self, order_by: Any, select: Any) -> Any:
         """Select the terms of ORDER BY too, and what DISTINCT compares by where that is not the value itself."""
         order_by = [part for term in order_by for part in self._single_columns(term)]
-        extra = self._distinct_extra(order_by, select) if self.query.distinct else []
+        fields = self.query.distinct_fields
+        extra = self._distinct_extra(order_by, select) if self.query.distinct and not fields else []
+        self.compared: list[Any] = []
         widths = [_width(column[0]) for column in select]
         self.row_width = sum(widths)
         taken = list(extra)
         order = tuple(self._sort_column(term, select, widths, taken) for term in order_by)
-        merge_distinct = self.query.distinct and not rows_are_disjoint(self.query, self.tables)  # type: ignore[arg-type]
-        distinct = self._distinct_columns(select, widths, taken, extra) if merge_distinct else None
+        distinct = None
+        if fields:
+            distinct = self._distinct_on(fields, select, widths, taken)
+        elif self.query.distinct and not rows_are_disjoint(self.query, self.tables):  # type: ignore[arg-type]
+            distinct = self._distinct_columns(select, widths, taken, extra)
         self.spec = MergeSpec(order, distinct, 0, None, self.row_width)
         return taken
 
@@ -129,6 +148,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         for position, (_, (other, other_params), _) in enumerate(taken):
             if (other, tuple(other_params)) == (sql, tuple(params)):
                 return self.row_width + position
+        self.compared.append(expression if template is None else Templated(template, expression))
         taken.append((expression, (sql, tuple(params)), None))
         return self.row_width + len(taken) - 1
 
@@ -144,6 +164,16 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         for position, (order, compiled, _) in enumerate(list(extra)):
             part = source_of(order.expression)
             columns.append(self._distinct_column(part, compiled, self.row_width + position, select, widths, taken))
+        return tuple(columns)
+
+    def _distinct_on(self, fields: Sequence[str], select: Any, widths: list[int], taken: list[Any]) -> Any:
+        """The columns that ``distinct("field")`` names; the first row of each value, in the merged order, stays."""
+        columns = []
+        for name in fields:
+            expression = self.query.resolve_ref(name, allow_joins=True, reuse=None)
+            how = equatable(expression, self.connection, what="DISTINCT")
+            position = self._position(expression, self.compile(expression), how.sql, select, widths, taken)  # type: ignore[attr-defined]
+            columns.append((position, how.key))
         return tuple(columns)
 
     def _distinct_column(

@@ -1,0 +1,86 @@
+"""What rows look like: dates(), distinct() by fields, in_bulk(), related and JSON values, only() and defer()."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+
+import pytest
+from django.db import NotSupportedError, connections
+from django.test.utils import CaptureQueriesContext
+
+from tests.shop.models import Country, Site, Visit, Visitor
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+DAYS = [date(2024, 3, 31), date(2023, 12, 1), date(2024, 3, 2)]
+
+
+def test_dates_and_datetimes_come_once_and_in_order(sites: list[Site], visits: list[Visit]) -> None:
+    for number, visitor in enumerate(Visitor.objects.order_by("pk")):
+        Visitor.objects.filter(pk=visitor.pk).update(joined=DAYS[number % 4] if number % 4 < 3 else None)
+    dates = Visitor.objects.dates
+    assert list(dates("joined", "day")) == sorted(DAYS)
+    assert list(dates("joined", "month", order="DESC")) == [date(2024, 3, 1), date(2023, 12, 1)]
+    assert list(dates("joined", "year")[1:]) == [date(2024, 1, 1)]
+    assert dates("joined", "month").count() == 2
+    assert Visitor.objects.filter(site=sites[3]).dates("joined", "day").count() == 0
+    moments = [datetime(2024, 3, day, 23, 30, tzinfo=timezone.utc) for day in (1, 1, 2)]
+    for visit, at in zip(visits[::7], moments, strict=False):
+        Visit.objects.filter(pk=visit.pk).update(at=at)
+    if connections["track"].features.has_zoneinfo_database:
+        assert [at.day for at in Visit.objects.datetimes("at", "day", order="DESC")] == [2, 1]
+        assert [at.hour for at in Visit.objects.datetimes("at", "hour")] == [23, 23]
+
+
+def test_distinct_by_fields_where_the_engine_has_it(sites: list[Site], visits: list[Visit]) -> None:
+    rows = Visit.objects.order_by("path", "-site").distinct("path")
+    if not connections["track"].features.can_distinct_on_fields:
+        with pytest.raises(NotSupportedError):
+            list(rows)
+        return
+    last = max(site.pk for site in sites)
+    assert [(visit.path, visit.site_id) for visit in rows] == [(f"/{n}", last) for n in range(5)]
+    assert [visit.path for visit in rows[1:3]] == ["/1", "/2"]
+    assert rows.count() == 5
+    assert list(rows.values_list("ms", flat=True)) == [0, 1, 2, 3, 4]
+    assert Visit.objects.order_by("visitor").distinct("visitor").count() == 12
+    assert Visit.objects.order_by("visitor__name", "ms").distinct("visitor__name")[0].ms == 0
+    assert len(Visit.objects.filter(site=sites[0]).order_by("path").distinct("path")) == 5
+    assert len(Visit.objects.distinct("bot")) == 1
+
+
+def test_in_bulk_by_another_field(visits: list[Visit]) -> None:
+    assert Country.objects.in_bulk(["de", "fr"], field_name="code") == {"de": Country.objects.get()}
+    assert Country.objects.in_bulk(field_name="code").keys() == {"de"}
+    wanted = [visit.pk for visit in visits[::11]]
+    assert Visit.objects.in_bulk(wanted, field_name="id").keys() == set(wanted)
+    assert len(Visit.objects.in_bulk()) == 60
+    with pytest.raises(ValueError, match="must be a unique field"):
+        Visit.objects.in_bulk(field_name="token")
+
+
+def test_values_of_related_and_json_fields(visits: list[Visit]) -> None:
+    for number, visit in enumerate(visits):
+        Visit.objects.filter(pk=visit.pk).update(extra={"n": number, "tag": {"name": f"t{number % 3}"}})
+    rows = Visit.objects.order_by("-ms", "pk")
+    assert rows.values("visitor__name", "country__code", "extra__n")[0].keys() == {
+        "visitor__name", "country__code", "extra__n",
+    }  # fmt: skip
+    assert sorted(Visit.objects.values_list("extra__n", flat=True)) == list(range(60))
+    assert set(Visit.objects.values_list("extra__tag__name", "country__name")) == {
+        (f"t{n}", "Germany") for n in range(3)
+    }
+    assert Visit.objects.filter(extra__tag__name="t1").count() == 20
+    assert [row["extra"]["tag"] for row in rows.filter(extra__n=7).values("extra")] == [{"name": "t1"}]
+
+
+def test_only_and_defer_load_the_rest_from_the_rows_shard(visits: list[Visit]) -> None:
+    for rows in (Visit.objects.only("ms"), Visit.objects.defer("path", "site"), Visit.objects.only("visitor__name")):
+        found = list(rows.select_related("visitor").order_by("-ms", "pk") if "visitor" in str(rows.query) else rows)
+        assert len(found) == 60
+        with CaptureQueriesContext(connections["track"]) as queries:
+            assert found[0].path == f"/{found[0].ms}"
+        assert len({query["shard"] for query in queries}) <= 1
+    chosen = Visit.objects.only("path").order_by("-ms", "pk")[0]
+    assert chosen.get_deferred_fields() >= {"ms", "site_id"}
+    assert chosen.ms == 4

@@ -1,0 +1,76 @@
+"""Window functions whose partitions lie on one shard each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import F, Max, Q, Sum, Window
+from django.db.models.functions import Lag, Lower, Rank, RowNumber
+
+from horizon_shards.exceptions import QueryNotSupported
+from tests.shop.models import Site, Visit
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+
+def numbered() -> Any:
+    return Visit.objects.annotate(place=Window(RowNumber(), partition_by="site", order_by="ms"))
+
+
+def test_windows_by_the_key_are_computed_on_the_shards(visits: list[Visit]) -> None:
+    rows = numbered().annotate(
+        before=Window(Lag("ms"), partition_by=["site", "visitor"], order_by="ms"),
+        rank=Window(Rank(), partition_by=F("site"), order_by=F("ms").desc()),
+        total=Window(Sum("ms"), partition_by="site"),
+    )
+    found = set(rows.values_list("ms", "place", "before", "rank", "total"))
+    assert found == {(n, n + 1, n - 1 if n else None, 5 - n, 10) for n in range(5)}
+    assert rows.aggregate(Max("place")) == {"place__max": 5}
+    assert [visit.place for visit in rows.order_by("-place", "pk")[11:13]] == [5, 4]
+
+
+def test_a_condition_on_a_window(sites: list[Site], visits: list[Visit]) -> None:
+    first = numbered().filter(place__lte=2)
+    assert sorted(visit.ms for visit in first) == [0] * 12 + [1] * 12
+    assert first.count() == 24
+    assert first.filter(site=sites[0]).count() == 2
+    assert first.exists()
+    assert not numbered().filter(place=6).exists()
+    assert numbered().filter(Q(place=1) | Q(ms=4)).count() == 24
+    assert first.aggregate(Sum("ms")) == {"ms__sum": 12}
+    assert [visit.ms for visit in first.order_by("-ms")[10:14]] == [1, 1, 0, 0]
+    assert first.order_by("path", "pk").first().ms == 0
+
+
+ORDERED: dict[str, Callable[[Any], Any]] = {
+    "a column": lambda rows: rows.order_by("-path", "site").values_list("ms", flat=True),
+    "a related column": lambda rows: rows.order_by("visitor__name", "-path").values_list("ms", flat=True),
+    "an expression of a related column": lambda rows: rows.order_by(Lower("visitor__name"), "-path").values_list(
+        "ms", flat=True
+    ),
+    "the window": lambda rows: rows.order_by("-place", "ms").values_list("ms", flat=True),
+    "an expression": lambda rows: rows.order_by(F("ms") * -1).values_list("ms", flat=True),
+    "a column of instances": lambda rows: [visit.ms for visit in rows.order_by("visitor__name", "-path")],
+}
+
+
+@pytest.mark.parametrize("order", ORDERED)
+def test_the_order_of_a_condition_on_a_window_is_by_what_is_not_selected(visits: list[Visit], order: str) -> None:
+    found = list(ORDERED[order](numbered().filter(place__lte=2)))
+    assert found == ([1, 0] * 12 if "related" in order or "instances" in order else [1] * 12 + [0] * 12)
+    assert list(ORDERED[order](numbered().filter(place__lte=2))[1:3]) == found[1:3]
+
+
+def test_what_no_shard_can_compute_is_refused(visits: list[Visit]) -> None:
+    by_path = Visit.objects.annotate(place=Window(RowNumber(), partition_by="path", order_by="pk"))
+    for query in (
+        by_path,
+        by_path.filter(place=1),
+        numbered().filter(place=1).values("path").distinct(),
+        numbered().filter(place=1).select_related("visitor").order_by(F("ms") + 1),
+    ):
+        with pytest.raises(QueryNotSupported) as refusal:
+            list(query)
+        assert refusal.value.reason == "window"
