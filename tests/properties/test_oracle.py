@@ -80,9 +80,10 @@ def test_every_kind_was_compared(oracle_queries: int, tally: Tally) -> None:
 
 
 KINDS = {
-    "Avg", "Count", "F", "Max", "Min", "Sum", "aggregate", "aggregate annotation", "aggregate filter",
+    "Avg", "Count", "Count distinct", "F", "Max", "Min", "Sum", "aggregate", "aggregate annotation", "aggregate filter",
     "aggregate over a relation", "and", "annotate", "composite pk", "count", "delete", "distinct", "earliest/latest",
-    "exclude", "exists", "filter", "first/last", "foreign key", "get", "group", "in", "in_bulk", "isnull", "iterator",
+    "exclude", "exists", "filter", "expression over groups", "first/last", "foreign key", "get", "group",
+    "having", "in", "in_bulk", "isnull", "iterator",
     "key", "not", "only/defer", "or", "order by expression", "order by related", "order with nulls", "ordered", "pk",
     "prefetch_related", "range", "related lookup", "related manager", "reverse", "select_related", "sliced",
     "to-many lookup", "update", "values", "values_list", "write", "xor",

@@ -50,6 +50,26 @@ SHAPES: dict[str, tuple[str, str, tuple[str, ...], tuple[int | None, int | None]
         '{}.aggregate(Count("id"), Sum("price"), Min("path"), Max("at"), Avg("ms"), s=Sum("ms", default=0))',
     ),
     "aggregates over a relation": ("Visitor", "all()", (), None, '{}.aggregate(Sum("visits__ms"), Max("visits__at"))'),
+    "distinct aggregates": (
+        "Visit", "all()", (), None,
+        '{}.aggregate(Count("ms", distinct=True), Sum("ms", distinct=True), n=Count("visitor__name", distinct=True))',
+    ),
+    "expressions over aggregates": (
+        "Visit", "all()", (), None, '{}.aggregate(a=Sum("ms") - Count("id"), b=Coalesce(Max("path"), Value("-")))',
+    ),
+    "groups": (
+        "Visit", 'values("path").annotate(n=Count("ms", distinct=True), s=Sum("ms") * 2).filter(s__gt=F("n"))',
+        ("path",), None, "list({})",
+    ),
+    "aggregates of groups": (
+        "Visit", 'values("path").annotate(n=Count("id"))', (), None, '{}.aggregate(Sum("n"), Max("n"), c=Count("*"))',
+    ),
+    "aggregates of a slice": (
+        "Visit", "all()", ("path", "pk"), (2, 11), '{}.aggregate(Sum("ms"), Max("path"))',
+    ),
+    "aggregates of distinct rows": (
+        "Visit", 'values("path", "bot").distinct()', (), None, '{}.aggregate(Count("path"))',
+    ),
     "update by key": ("Visit", "filter(site=SITE)", (), None, '{}.update(ms=F("ms") + 1)'),
     "update everywhere": ("Visit", "filter(bot=True)", (), None, '{}.update(path="gone")'),
     "delete by key": ("Visit", "filter(site=SITE)", (), None, "{}.delete()"),
