@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.core.checks import CheckMessage
 from django.db import models
 from django.db.models import Model
 
+from horizon_shards.backends.sharded.conflicts import unique_constraints
 from horizon_shards.checks.catalogue import problem
 from horizon_shards.checks.placing import declared, is_sharded, tells_shard
 
@@ -44,7 +44,7 @@ def _primary_key(model: type[Model]) -> Iterator[CheckMessage]:
 def _unique(model: type[Model]) -> Iterator[CheckMessage]:
     declaration = declared(model)
     key = ", ".join(declaration.key) if declaration else ""
-    for what, names in _constraints(model):
+    for what, names in unique_constraints(model):
         if not tells_shard(model, names):
             yield problem(
                 "W207",
@@ -52,21 +52,3 @@ def _unique(model: type[Model]) -> Iterator[CheckMessage]:
                 hint=CURE.format(key=key),
                 obj=model,
             )
-
-
-def _constraints(model: type[Model]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    field: Any
-    for field in model._meta.fields:
-        if field.unique and not field.primary_key:
-            yield f"Field {field.name!r}", (field.name,) if field.column else tuple(field.from_fields)
-    for names in model._meta.unique_together:
-        yield f"unique_together {tuple(names)!r}", tuple(names)
-    for constraint in model._meta.constraints:
-        if isinstance(constraint, models.UniqueConstraint):
-            yield f"Constraint {constraint.name!r}", _fields_of(constraint)
-
-
-def _fields_of(constraint: models.UniqueConstraint) -> tuple[str, ...]:
-    """Fields of a constraint: plain, or bare in an expression; ``Lower("code")`` does not keep the key apart."""
-    bare = (getattr(expression, "name", None) for expression in constraint.expressions)
-    return (*constraint.fields, *(name for name in bare if name is not None))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
-from django.db import connections
+from django.db import DatabaseError, connections, models
 from django.db.models import CharField, Max, Subquery, Value
 from django.db.models.functions import Cast, Now, Upper
 from django.db.transaction import atomic
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from horizon_shards.context import using_shard
 from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.fields import ShardedIdField
+from horizon_shards.models import ShardedModel
 from horizon_shards.topology import get_group
 from tests.shop.models import Country, Site, Visit, Visitor
 
@@ -95,10 +98,51 @@ def test_a_value_that_other_shards_would_know_is_refused(sites: list[Site], visi
 @pytest.mark.sqlite_only
 def test_an_upsert_by_what_is_unique_on_one_shard_only_is_refused(sites: list[Site]) -> None:
     visitors = [Visitor(site=site, name="x") for site in sites]
-    with pytest.raises(QueryNotSupported, match="are unique over shards"), atomic(using="track"):
+    with pytest.raises(QueryNotSupported, match="is unique on each shard only"), atomic(using="track"):
         Visitor.objects.bulk_create(visitors, update_conflicts=True, update_fields=["name"], unique_fields=["name"])
     Visitor.objects.bulk_create(visitors)
     again = [Visitor(pk=visitor.pk, site=visitor.site, name="y") for visitor in visitors]
     Visitor.objects.bulk_create(again, update_conflicts=True, update_fields=["name"], unique_fields=["pk"])
     assert set(Visitor.objects.values_list("name", flat=True)) == {"y"}
     assert Visitor.objects.count() == len(sites)
+
+
+@isolate_apps("tests")
+def test_what_is_unique_on_one_shard_only_is_not_relied_on(sites: list[Site]) -> None:
+    """One database would ignore the row, or update the one in its way; another shard does not see it."""
+
+    class Coupon(ShardedModel):
+        id = ShardedIdField(primary_key=True)
+        site = models.ForeignKey(Site, models.DO_NOTHING, db_constraint=False)
+        code = models.CharField(max_length=9, unique=True)
+        token = models.UUIDField(unique=True)
+
+        class Meta:
+            app_label = "tests"
+            constraints = [models.UniqueConstraint(fields=["site", "code"], name="one_code_a_site")]
+
+        class Sharding:
+            database = "track"
+            key = "site"
+
+    class Named(ShardedModel):
+        name = models.CharField(max_length=9, primary_key=True)
+        site = models.IntegerField()
+
+        class Meta:
+            app_label = "tests"
+
+        class Sharding:
+            database = "track"
+            key = "site"
+
+    coupons = [Coupon(site=site, code="x", token=uuid4()) for site in sites]
+    with pytest.raises(QueryNotSupported, match=r"'code' is unique on each shard only.*shard key \(site\)") as caught:
+        Coupon.objects.bulk_create(coupons, ignore_conflicts=True)
+    assert caught.value.reason == "unique-over-shards"
+    with pytest.raises(QueryNotSupported, match="the primary key is unique on each shard only"):
+        Named.objects.bulk_create([Named(name="x", site=1)], ignore_conflicts=True)
+    # In a pinned block what holds for the shard is asked for: here its table is missed, no more.
+    shard = get_group("track").mapping.place(1)
+    with using_shard(shard), pytest.raises(DatabaseError, match="tests_named"), atomic(using="track"):
+        Named.objects.bulk_create([Named(name="x", site=1)], ignore_conflicts=True)

@@ -11,13 +11,14 @@ from django.db.models import Model
 from django.db.models.constants import OnConflict
 
 from horizon_shards import context
+from horizon_shards.backends.sharded.conflicts import check_conflicts
 from horizon_shards.backends.sharded.execute import run_on_shards
 from horizon_shards.backends.sharded.plan import Mode, Plan
 from horizon_shards.backends.sharded.querylog import logged_as_one
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.volatile import refuse_volatile
 from horizon_shards.backends.sharded.walk import Contents
-from horizon_shards.exceptions import InvalidShardKey, MisplacedRow, QueryNotSupported, ShardKeyUpdate
+from horizon_shards.exceptions import InvalidShardKey, MisplacedRow, QueryNotSupported
 from horizon_shards.placement import Placement, placement_of
 from horizon_shards.signals import query_planned
 
@@ -54,7 +55,7 @@ class InsertRouter:
     # Sharded rows.
 
     def _insert_sharded(self, placement: Placement, returning_fields: Any) -> list[Any]:
-        check_conflict_fields(self.query, placement)
+        check_conflicts(self.query, placement)
         check_values(self.query, self.logical.alias)
         by_shard = self._group_by_shard(placement)
         if len(by_shard) == 1:
@@ -229,24 +230,6 @@ def check_ids(placement: Placement, key: Any, obj: Model) -> None:
                 f"{placement.model._meta.label}.{field.name} = {value!r} is not an id of the shard key {key!r}: it "
                 "carries another bucket, or none. Leave the id out, so that it is made from the key."
             )
-
-
-def check_conflict_fields(query: Any, placement: Placement) -> None:
-    """Raise where an upsert would update the shard key."""
-    for field in query.update_fields:
-        if field in placement.key:
-            raise ShardKeyUpdate(
-                f"update_fields names {field.name!r}, the shard key of {placement.model._meta.label}: it cannot be "
-                "updated. Leave it out."
-            )
-    unique = set(query.unique_fields)
-    if unique and not (set(placement.key) <= unique or placement.model._meta.pk in unique):
-        raise QueryNotSupported(
-            f"update_conflicts with unique_fields={sorted(field.name for field in unique)} would miss a row of "
-            f"{placement.model._meta.label} on another shard: only the primary key, or fields with the shard key "
-            f"({', '.join(field.name for field in placement.key)}) among them, are unique over shards.",
-            reason="unique-over-shards",
-        )
 
 
 def check_values(query: Any, database: str) -> None:
