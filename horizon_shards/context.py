@@ -28,6 +28,7 @@ _policy: ContextVar[Policy | None] = ContextVar("horizon_shards_policy", default
 _federation: ContextVar[int | None] = ContextVar("horizon_shards_federation", default=None)
 _missing: ContextVar[list[MissingShard] | None] = ContextVar("horizon_shards_missing", default=None)
 _may_cross: ContextVar[bool] = ContextVar("horizon_shards_may_cross", default=False)
+_one_copy: ContextVar[bool] = ContextVar("horizon_shards_one_copy", default=False)
 _placed: ContextVar[Mapping[tuple[str, Hashable], Any]] = ContextVar("horizon_shards_placed", default={})
 
 
@@ -110,6 +111,16 @@ def allow_cross_shard() -> Iterator[None]:
 
 
 @contextmanager
+def allow_one_copy() -> Iterator[None]:
+    """Let writes in a :func:`using_shard` block change that shard's copy of a reference model alone.
+
+    For work that does the same on every shard; migrations hold it.
+    """
+    with _set(_one_copy, True):
+        yield
+
+
+@contextmanager
 def placed(label: str, placements: Mapping[Hashable, Any]) -> Iterator[None]:
     """Tell the planner the shard keys of rows by primary key: ``{pk: key}`` of the model ``label``.
 
@@ -143,6 +154,11 @@ def missing_shards() -> list[MissingShard] | None:
 def may_cross_shards() -> bool:
     """Whether :func:`allow_cross_shard` is in force."""
     return _may_cross.get()
+
+
+def may_change_one_copy() -> bool:
+    """Whether :func:`allow_one_copy` is in force."""
+    return _one_copy.get()
 
 
 def known_placements() -> Mapping[tuple[str, Hashable], Any]:

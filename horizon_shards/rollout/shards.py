@@ -34,7 +34,7 @@ def on_each_shard(
     def pinned(shard: ShardConfig) -> T:
         # Taken through the logical database, so that a test that allows that one may use the shard.
         connections[group.alias].shard_connection(shard.name)  # type: ignore[attr-defined]
-        with context.using_shard(shard.name, database=group.alias):
+        with context.using_shard(shard.name, database=group.alias), context.allow_one_copy():
             return work(shard)
 
     if parallel == 1 or len(shards) == 1 or must_share_connections(group):

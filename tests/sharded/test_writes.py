@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import pytest
 from django.db import IntegrityError, connections
@@ -12,7 +13,7 @@ from django.db.models.functions import Cast, Now
 from django.db.transaction import atomic
 
 from horizon_shards import allow_scatter
-from horizon_shards.context import using_shard
+from horizon_shards.context import allow_one_copy, using_shard
 from horizon_shards.declarations import key_of
 from horizon_shards.exceptions import InvalidShardKey, MisplacedRow, QueryNotSupported, ShardKeyUpdate
 from horizon_shards.models import move_row
@@ -325,3 +326,26 @@ def test_copies_of_a_reference_row_cannot_be_made_to_differ(visits: list[Visit])
         with pytest.raises(QueryNotSupported, match=r"copies differ|subquery"), atomic(using="track"):
             queryset.update(name="X")
     assert Country.objects.filter(pk__in=[visits[0].country_id]).update(name="X") == 1
+
+
+def test_one_copy_of_a_reference_model_is_not_changed_by_itself(db: None) -> None:
+    france = Country.objects.create(code="fr", name="France")
+    spain = Country(code="es", name="Spain")
+    writes: list[Callable[[], object]] = [
+        spain.save,
+        france.save,
+        france.delete,
+        lambda: Country.objects.bulk_create([spain]),
+        lambda: Country.objects.update(name="x"),
+        lambda: Country.objects.filter(code="fr").delete(),
+    ]
+    for write in writes:
+        refused = pytest.raises(QueryNotSupported, match="the copy of this shard alone")
+        with using_shard("track-2"), refused as caught, atomic(using="track"):
+            write()
+        assert caught.value.reason == "reference-write"
+    assert set(map(frozenset, rows_by_shard(Country).values())) == {frozenset({france.pk})}
+    for shard in get_group("track").shard_names:
+        with using_shard(shard), allow_one_copy():
+            Country.objects.update(name=shard)
+            assert Country.objects.get().name == shard

@@ -13,6 +13,7 @@ from django.db.models.constants import OnConflict
 from horizon_shards import context
 from horizon_shards.backends.sharded.conflicts import check_conflicts
 from horizon_shards.backends.sharded.execute import run_on_shards
+from horizon_shards.backends.sharded.pinned import check_pinned_write
 from horizon_shards.backends.sharded.plan import Mode, Plan
 from horizon_shards.backends.sharded.querylog import logged_as_one
 from horizon_shards.backends.sharded.tables import Tables
@@ -132,6 +133,7 @@ class InsertRouter:
         """Insert on the first shard, then the very same rows, automatic keys included, on the others."""
         pinned = context.pinned_shard(self.logical.alias)
         if pinned is not None:
+            check_pinned_write(placement.model, pinned)
             return self._insert_on(pinned, self.query, returning_fields, "using_shard() pins the block")
         first, *others = self.logical.group.shard_names
         plan = self._plan("all", self.logical.group.shard_names, "a reference model is written everywhere")

@@ -7,6 +7,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards import context
+from horizon_shards.backends.sharded.pinned import check_pinned_write
 from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
@@ -33,6 +34,8 @@ def plan_query(query: Query, group: Group, operation: Operation) -> tuple[Plan, 
         return Plan(group.alias, "", operation, "single", _one_copy(group), "the query reads no table"), None
     pinned = context.pinned_shard(group.alias)
     if pinned is not None:
+        if operation != "select":
+            check_pinned_write(query.model, pinned)
         return make_plan(query, group, operation, "single", (pinned,), "using_shard() pins the block"), None
     if operation != "update" and (found := plan_by_key(query, group, operation)) is not None:
         return found

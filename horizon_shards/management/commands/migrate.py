@@ -47,6 +47,7 @@ class Command(DjangoMigrate):
         with ExitStack() as stack:
             if (owner := topology.physical.get(options["database"])) is not None:
                 stack.enter_context(context.using_shard(owner[1].name, database=owner[0].alias))
+                stack.enter_context(context.allow_one_copy())
             return super().handle(*args, **options)
 
     def _handle_shards(self, group: Group, options: Mapping[str, Any]) -> None:
