@@ -146,7 +146,7 @@ def store(rows: Rows, name: str, *, through: Side = SHARDS_SIDE, one_by_one: boo
         made.append(instances)
         return instances
 
-    for alias in ("default", ORACLE):
+    for alias in {"default", ORACLE, through.routed or "default"}:
         named = [Site(pk=pk, name=TEXTS[pk % len(TEXTS)]) for pk in rows.sites]
         Site.objects.using(alias).bulk_create(named, ignore_conflicts=True)
     create(Country, [Country(pk=n, code=code, name=name) for n, (code, name) in enumerate(COUNTRIES, 1)])

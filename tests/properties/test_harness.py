@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.db import connections
 
 from tests.properties.explore import DATASETS, differences, explore, explore_small, make_rows_of
 from tests.properties.outcome import plain_side
 from tests.properties.rows import store
+from tests.properties.tables import create_missing
 from tests.properties.tally import Tally
+from tests.shop.models import Site
 
 pytestmark = pytest.mark.django_db(databases=["default", "directory", "oracle", "track_1"])
 OTHER = plain_side("track_1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _websites(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The second plain database has a table of websites, which a shard has not, while these tests run."""
+    with django_db_blocker.unblock():
+        create_missing("track_1")
+    yield
+    with django_db_blocker.unblock(), connections["track_1"].schema_editor() as editor:
+        editor.delete_model(Site)
 
 
 def test_equal_databases_do_not_differ(oracle_seed: int) -> None:
