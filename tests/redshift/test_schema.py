@@ -253,6 +253,37 @@ def test_another_primary_key_leaves_the_former_one_until_it_is_removed(thing):
     assert list(lines("warehouse_thing")) == ["name", "number", "tenant"]
 
 
+def test_the_numbers_of_a_replaced_table_go_on(thing):
+    alter(thing, "number", models.BigIntegerField(null=True))
+    connection.settings_dict["OPTIONS"]["primary_keys"] = "max"
+    try:
+        made = thing.objects.create(name="next", tenant=9)
+    finally:
+        del connection.settings_dict["OPTIONS"]["primary_keys"]
+    assert thing.objects.get(pk=made.pk).name == "next"
+    assert len({row for (row,) in rows(what='"id"')}) == 4
+
+
+def test_a_long_name_has_another_for_the_table_that_replaces_it():
+    long = type(
+        "Long",
+        (models.Model,),
+        {
+            "number": models.IntegerField(),
+            "__module__": __name__,
+            "Meta": type("Meta", (), {"app_label": "warehouse", "db_table": "l" * 63, "apps": Apps()}),
+        },
+    )
+    with connection.schema_editor() as editor:
+        editor.create_model(long)
+    try:
+        alter(long, "number", models.BigIntegerField())
+        assert lines("l" * 63)["number"].type_code == 20
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(long)
+
+
 # ---- migrations ------------------------------------------------------------------------------------------------------
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db import NotSupportedError, transaction
-from django.db.backends.utils import strip_quotes
-from django.db.models import CompositePrimaryKey, Model
+from django.db.backends.utils import strip_quotes, truncate_name
+from django.db.models import AutoField, CompositePrimaryKey, Model
 
 from horizon_shards.backends.redshift.storage import Storage, storage_of
 
@@ -29,7 +29,8 @@ def rebuild(
     Raises ``NotSupportedError`` before anything is touched where views are bound to the table, or where a failure
     could not be undone.
     """
-    new_model = _new_model(model, replace=replace, add=add, storage=storage)
+    name = truncate_name(f"{strip_quotes(model._meta.db_table)}__new", editor.connection.ops.max_name_length())
+    new_model = _new_model(model, name, replace=replace, add=add, storage=storage)
     if editor.collect_sql:
         _swap(editor, model, new_model, _sources(editor, model, replace, add))
         return
@@ -58,7 +59,9 @@ def _swap(editor: Any, model: type[Model], new_model: type[Model], sources: dict
     for table, name, _ in referring:
         editor.execute(f"ALTER TABLE {quote(table)} DROP CONSTRAINT {quote(name)}")
     editor._composite_declared = editor._declares(new_model, "primary_key")
+    editor._identity_seed = 1 if editor.collect_sql else _next_number(editor, model)
     sql, params = editor.table_sql(new_model)
+    editor._identity_seed = 1
     editor.execute(sql, params or None)
     names = ", ".join(quote(column) for column in sources)
     editor.execute(f"INSERT INTO {quote(new)} ({names}) SELECT {', '.join(sources.values())} FROM {quote(old)}")
@@ -70,6 +73,17 @@ def _swap(editor: Any, model: type[Model], new_model: type[Model], sources: dict
     _comment(editor, model, new_model)
     for table, name, definition in referring:
         editor.execute(f"ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} {definition}")
+
+
+def _next_number(editor: Any, model: type[Model]) -> int:
+    """The number after the greatest that the table has: numbers of the server never meet those that were copied."""
+    number = next((field for field in model._meta.local_fields if isinstance(field, AutoField)), None)
+    if number is None:
+        return 1
+    quote = editor.quote_name
+    with editor.connection.cursor() as cursor:
+        cursor.execute(f"SELECT MAX({quote(number.column)}) FROM {quote(model._meta.db_table)}")
+        return (cursor.fetchone()[0] or 0) + 1
 
 
 def _comment(editor: Any, model: type[Model], new_model: type[Model]) -> None:
@@ -146,8 +160,10 @@ def _cast(column: str, before: str, after: str) -> str:
     return f"CAST({column} AS {after})"
 
 
-def _new_model(model: type[Model], *, replace: Change | None, add: Any, storage: Storage | None) -> type[Model]:
-    """A model like ``model``, changed, whose table is called ``..__new``."""
+def _new_model(
+    model: type[Model], name: str, *, replace: Change | None, add: Any, storage: Storage | None
+) -> type[Model]:
+    """A model like ``model``, changed, whose table is called ``name``."""
     fields: dict[str, Any] = {field.name: field for field in model._meta.local_concrete_fields}
     if isinstance(model._meta.pk, CompositePrimaryKey):
         fields[model._meta.pk.name] = model._meta.pk
@@ -155,14 +171,14 @@ def _new_model(model: type[Model], *, replace: Change | None, add: Any, storage:
     if replace:
         old, new = replace
         # In the place of the old one: columns keep their order.
-        fields = {(new.name if name == old.name else name): field for name, field in fields.items()}
+        fields = {(new.name if key == old.name else key): field for key, field in fields.items()}
         fields[new.name], renamed = _placed(new, old), {old.name: new.name}
     changed = add if add is not None else (fields[replace[1].name] if replace else None)
     if changed is not None and changed.primary_key:
-        fields = {name: _demoted(field, changed) for name, field in fields.items()}
+        fields = {key: _demoted(field, changed) for key, field in fields.items()}
     if add is not None:
         fields[add.name] = add
-    return _make(model, fields, renamed, storage)
+    return _make(model, name, fields, renamed, storage)
 
 
 def _placed(new: Any, old: Any) -> Any:
@@ -181,7 +197,9 @@ def _demoted(field: Any, new_key: Any) -> Any:
     return clone
 
 
-def _make(model: type[Model], fields: dict[str, Any], renamed: dict[str, str], storage: Storage | None) -> type[Model]:
+def _make(
+    model: type[Model], name: str, fields: dict[str, Any], renamed: dict[str, str], storage: Storage | None
+) -> type[Model]:
     opts = model._meta
     storage = storage or storage_of(model).renamed(renamed)
     kept = [entry for entry in opts.constraints if not isinstance(entry, Storage)]
@@ -189,11 +207,11 @@ def _make(model: type[Model], fields: dict[str, Any], renamed: dict[str, str], s
         "app_label": opts.app_label,
         "apps": Apps(),
         "constraints": [*kept, storage],
-        "db_table": f"{strip_quotes(opts.db_table)}__new",
+        "db_table": name,
         "indexes": opts.indexes,
         "ordering": opts.ordering,
-        "unique_together": [[renamed.get(name, name) for name in names] for names in opts.unique_together],
+        "unique_together": [[renamed.get(key, key) for key in names] for names in opts.unique_together],
     }
-    body = {name: copy.deepcopy(field) for name, field in fields.items()}
+    body = {key: copy.deepcopy(field) for key, field in fields.items()}
     body |= {"Meta": type("Meta", (), meta), "__module__": "__fake__"}
     return type(f"New{opts.object_name}", (Model,), body)

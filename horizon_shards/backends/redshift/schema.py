@@ -81,7 +81,7 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         storage = storage_of(model)
         identity = field.get_internal_type() in AUTO_FIELDS and storage.identity != "none"
         if identity:
-            yield self.connection.ops.identity_sql(storage.identity == "always")
+            yield self.connection.ops.identity_sql(always=storage.identity == "always", seed=self._identity_seed)
         encodings = storage.encode if isinstance(storage.encode, dict) else {}
         encode = f"ENCODE {encodings[field.name].upper()}" if field.name in encodings else ""
         for part in parts:
@@ -103,6 +103,8 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         return super()._pk_constraint_sql(columns) if self._composite_declared else ""
 
     _composite_declared = False
+    #: Where the numbers of a table begin; those of one that is replaced go on.
+    _identity_seed = 1
 
     def create_model(self, model: Any) -> None:
         """Create the table; a composite primary key stands in it only where it is declared."""

@@ -117,8 +117,10 @@ def _column(part: list[Token], remembered: Remembered) -> str:
 def _identity(rest: list[Token], position: int, out: list[str]) -> int:
     if out[-1].upper() != "AS":
         out.append("GENERATED ALWAYS AS")
-    out.append("IDENTITY")
-    return closing(rest, position + 1) + 1
+    end = closing(rest, position + 1)
+    seed, step = "".join(token.text for token in rest[position + 2 : end]).split(",")
+    out.append(f"IDENTITY (START WITH {seed} INCREMENT BY {step} MINVALUE {min(int(seed), 0)})")
+    return end + 1
 
 
 def _column_key(word: str, name: str, remembered: Remembered) -> None:
