@@ -9,7 +9,7 @@ import pytest
 from django.apps.registry import Apps
 from django.core.management import call_command
 from django.db import DataError, NotSupportedError, connection, models
-from django.db.migrations import AlterField, RemoveField
+from django.db.migrations import AlterField, CreateModel, RemoveField
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
 
@@ -353,6 +353,28 @@ def test_a_foreign_key_is_removed():
         with connection.schema_editor() as editor:
             editor.delete_model(Visit)
             editor.create_model(Visit)
+
+
+def test_a_number_gives_way_to_another_key():
+    before = ProjectState()
+    made = CreateModel("Swap", [("id", models.BigAutoField(primary_key=True)), ("code", models.IntegerField())])
+    operations = [
+        made,
+        RemoveField("swap", "id"),
+        AlterField("swap", "code", models.CharField(max_length=9, primary_key=True)),
+    ]
+    after = before
+    try:
+        with connection.schema_editor() as editor:
+            for operation in operations:
+                before, after = after, after.clone()
+                operation.state_forwards("warehouse", after)
+                operation.database_forwards("warehouse", editor, before, after)
+        assert list(lines("warehouse_swap")) == ["code"]
+        assert after.apps.get_model("warehouse", "swap").objects.create(code="x").pk == "x"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute('DROP TABLE IF EXISTS "warehouse_swap"')
 
 
 def test_inspectdb_writes_storage_back():

@@ -30,13 +30,25 @@ def rebuild(
     could not be undone.
     """
     name = truncate_name(f"{strip_quotes(model._meta.db_table)}__new", editor.connection.ops.max_name_length())
-    new_model = _new_model(model, name, replace=replace, add=add, storage=storage)
+    fields = _fields(editor, model)
+    new_model = _new_model(model, name, fields, replace=replace, add=add, storage=storage)
     if editor.collect_sql:
-        _swap(editor, model, new_model, _sources(editor, model, replace, add))
+        _swap(editor, model, new_model, _sources(editor, fields, replace, add))
         return
     _refuse(editor, model)
     with transaction.atomic(using=editor.connection.alias):
-        _swap(editor, model, new_model, _sources(editor, model, replace, add))
+        _swap(editor, model, new_model, _sources(editor, fields, replace, add))
+
+
+def _fields(editor: Any, model: type[Model]) -> list[Any]:
+    """The fields of the table: Django gives a model whose key was removed an ``id`` that no table has."""
+    fields = list(model._meta.local_concrete_fields)
+    if editor.collect_sql or not model._meta.pk.auto_created:
+        return fields
+    with editor.connection.cursor() as cursor:
+        found = editor.connection.introspection.get_table_description(cursor, model._meta.db_table)
+    columns = {line.name for line in found}
+    return [field for field in fields if field is not model._meta.pk or field.column in columns]
 
 
 def _refuse(editor: Any, model: type[Model]) -> None:
@@ -77,7 +89,7 @@ def _swap(editor: Any, model: type[Model], new_model: type[Model], sources: dict
 
 def _next_number(editor: Any, model: type[Model]) -> int:
     """The number after the greatest that the table has: numbers of the server never meet those that were copied."""
-    number = next((field for field in model._meta.local_fields if isinstance(field, AutoField)), None)
+    number = next((field for field in _fields(editor, model) if isinstance(field, AutoField)), None)
     if number is None:
         return 1
     quote = editor.quote_name
@@ -115,11 +127,9 @@ def _referring(editor: Any, table: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def _sources(editor: Any, model: type[Model], replace: Change | None, add: Any) -> dict[str, str]:
+def _sources(editor: Any, fields: list[Any], replace: Change | None, add: Any) -> dict[str, str]:
     """Columns of the new table, with the expressions over the old one that fill them."""
-    sources: dict[str, str] = {
-        str(field.column): editor.quote_name(field.column) for field in model._meta.local_concrete_fields
-    }
+    sources: dict[str, str] = {str(field.column): editor.quote_name(field.column) for field in fields}
     if replace:
         old, new = replace
         sources.pop(old.column, None)
@@ -161,10 +171,10 @@ def _cast(column: str, before: str, after: str) -> str:
 
 
 def _new_model(
-    model: type[Model], name: str, *, replace: Change | None, add: Any, storage: Storage | None
+    model: type[Model], name: str, kept: list[Any], *, replace: Change | None, add: Any, storage: Storage | None
 ) -> type[Model]:
     """A model like ``model``, changed, whose table is called ``name``."""
-    fields: dict[str, Any] = {field.name: field for field in model._meta.local_concrete_fields}
+    fields: dict[str, Any] = {field.name: field for field in kept}
     if isinstance(model._meta.pk, CompositePrimaryKey):
         fields[model._meta.pk.name] = model._meta.pk
     renamed = {}
@@ -178,7 +188,10 @@ def _new_model(
         fields = {key: _demoted(field, changed) for key, field in fields.items()}
     if add is not None:
         fields[add.name] = add
-    return _make(model, name, fields, renamed, storage)
+    made = _make(model, name, fields, renamed, storage)
+    if made._meta.pk.auto_created and made._meta.pk.name not in fields:
+        made._meta.local_fields.remove(made._meta.pk)
+    return made
 
 
 def _placed(new: Any, old: Any) -> Any:
