@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db import connections
 from django.db.models import ForeignKey, Model
 from django.db.models.signals import class_prepared
 
+from horizon_shards.backends.sharded import joined, steps, units
 from horizon_shards.backends.sharded.execute import Run
 from horizon_shards.backends.sharded.federation import select
 from horizon_shards.backends.sharded.inserts import InsertRouter
@@ -35,8 +37,8 @@ def install(mode: str) -> None:
 
 
 def count_once() -> None:
-    """Log a statement once that several shards run, and a federated query once, to see whether a test fails by its
-    counts alone.
+    """Log a statement once that several shards run, a federated query once, and what runs first not at all, to see
+    whether a test fails by its counts alone.
     """
     run_all, execute_copies = Run.all, InsertRouter._execute_copies
 
@@ -59,7 +61,16 @@ def count_once() -> None:
                 stack.enter_context(logged_by_shard_only(connection))
             return counts | fill_whole(private, pulls[1:], limit)
 
+    ask = steps.rows_of
+
+    def uncounted_step(query: Any) -> Iterator[Any]:
+        with ExitStack() as stack:
+            for connection in connections.all(initialized_only=True):
+                stack.enter_context(logged_by_shard_only(connection))
+            return iter(list(ask(query)))
+
     Run.all, InsertRouter._execute_copies, select.fill = counted_all, uncounted_copies, counted_fill
+    steps.rows_of = units.rows_of = joined.rows_of = uncounted_step
 
 
 def _reference(model: type[Model]) -> Declaration | None:

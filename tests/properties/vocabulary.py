@@ -46,13 +46,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "token uuid", "at datetime null", "took duration null", "extra json", "visitor id:Visitor",
         "visitor__name text", "visitor__nick text null", "visitor__joined date null", "country__code text null",
         "country__name text null", "country id:Country null", "tags__name text null many", "tags id:Tag null many",
-        "tagging__tag__name text null many",
+        "tagging__tag__name text null many", "site__name text", "visitor__site__name text",
     ),
     "Visitor": columns(
         "id id:Visitor", "site key", "name text", "nick text null", "joined date null", "visits id:Visit null many",
         "visits__ms int null many", "visits__path text null many", "visits__price decimal null many",
         "visits__bot bool null many", "visits__country__code text null many", "visits__tags__name text null many",
         "tickets__text text null many", "tickets__visit__ms int null many",
+        "site__name text",
     ),
     "Tag": columns(
         "id id:Tag", "site key", "name text", "visits id:Visit null many", "visits__path text null many",

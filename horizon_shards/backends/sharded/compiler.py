@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db import Error
@@ -22,6 +22,7 @@ from horizon_shards.backends.sharded.federation.writes import keys_first
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import statement_of
 from horizon_shards.backends.sharded.groups import ScatterGroups
+from horizon_shards.backends.sharded.joined import joined_compiler, ordered_elsewhere
 from horizon_shards.backends.sharded.partial import Partial, may_be_partial, refuse_partial_write
 from horizon_shards.backends.sharded.plan import Plan
 from horizon_shards.backends.sharded.planner import operation_of, plan_query
@@ -55,18 +56,28 @@ def route(name: str, query: Query, connection: Any, using: str | None, elide_emp
 
 def _planned(name: str, query: Query, connection: Any, using: str | None, elide_empty: bool) -> Any:
     operation = operation_of(name)
+    again = partial(_again, name, connection, using, elide_empty)
+    if operation == "select" and (stepped := ordered_elsewhere(query, connection, again)) is not None:
+        return stepped
     try:
         plan, tables = plan_query(query, connection.group, operation)
-    except QueryNotSupported:
+    except QueryNotSupported as refusal:
+        if (stepped := joined_compiler(query, connection, operation, again, refusal)) is not None:
+            return stepped
         if not (steps := steps_of(query, connection.group)):
             raise
-        return SteppedCompiler(query, connection, steps, lambda left: route(name, left, connection, using, elide_empty))
+        return SteppedCompiler(query, connection, steps, again)
     if plan.mode in ("single", "none"):
         mixin = BareRead if tables is None and BareRead.fits(name, query, connection) else SingleShard
         return build(mixin, name, query, connection, plan, tables, elide_empty)
     if operation != "select":
         return build(writes.ScatterWrite, name, query, connection, plan, tables, elide_empty)
     return build(_merging(query, tables), name, query, connection, plan, tables, elide_empty)
+
+
+def _again(name: str, connection: Any, using: str | None, elide_empty: bool, left: Query) -> Any:
+    """The compiler for what the steps leave of a query."""
+    return route(name, left, connection, using, elide_empty)
 
 
 def _merging(query: Query, tables: Any) -> type:

@@ -30,15 +30,18 @@ def replaced_query(query: Any, new: Replacements) -> Any:
     """As :func:`replaced`, of a whole query."""
     parts = {name: _replaced_part(getattr(query, name), new) for name in PARTS if hasattr(query, name)}
     changed = {name: part for name, part in parts.items() if part is not getattr(query, name)}
-    if not changed:
-        return query
+    return with_parts(query, **changed) if changed else query
+
+
+def with_parts(query: Any, **parts: Any) -> Any:
+    """A clone of the query with these attributes."""
     clone = query.clone()
-    for name, part in changed.items():
-        setattr(clone, name, part)
     if hasattr(query, "related_updates"):
         # Cloning shares what an UPDATE sets.
-        clone.values = changed.get("values", list(query.values))
+        clone.values = list(query.values)
         clone.related_ids = query.related_ids
+    for name, part in parts.items():
+        setattr(clone, name, part)
     return clone
 
 

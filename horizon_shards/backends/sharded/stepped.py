@@ -35,10 +35,10 @@ class SteppedCompiler:
 
     def ready(self) -> Any:
         """The compiler of the query with the answers, which are asked for now."""
-        max_keys = self.logical.group.config.max_keys
+        config = self.logical.group.config
         # Of a condition with NOT, what one shard left out would be found.
         with context.whole_results():
-            answers = {id(step.replaces): step.answer(max_keys) for step in self.steps}
+            answers = {id(step.replaces): step.answer(config) for step in self.steps}
         self.inner = self.route(replaced_query(self.query, answers))
         return self.inner
 
@@ -72,5 +72,13 @@ class SteppedCompiler:
         """The steps, without running them, and the plan of what is left."""
         for step in self.steps:
             yield f"first: {step}"
-        yield "then, with these values:"
-        yield from str(self.route(with_pending(self.query, self.steps)).plan).splitlines()
+        yield from self.explain_rest(self.route(with_pending(self.query, self.steps)))
+
+    def explain_rest(self, left: Any) -> Iterator[str]:
+        """The plan of what the steps leave."""
+        if isinstance(left, SteppedCompiler):
+            yield from left.explain_query()
+            return
+        if self.steps:
+            yield "then, with these values:"
+        yield from str(left.plan).splitlines()

@@ -43,7 +43,7 @@ class Step(ABC):
         """What stands for the answer in a plan."""
 
     @abstractmethod
-    def answer(self, max_keys: int) -> Any:
+    def answer(self, config: Any) -> Any:
         """Run the query; what replaces the expression."""
 
 
@@ -55,8 +55,8 @@ class MembersStep(Step):
     def pending(self) -> Any:
         return PendingIn(self.replaces.lhs)
 
-    def answer(self, max_keys: int) -> Any:
-        return BoundIn(self.replaces.lhs, values_of(self.query, max_keys))
+    def answer(self, config: Any) -> Any:
+        return BoundIn(self.replaces.lhs, values_of(self.query, config.max_keys))
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class MatchStep(Step):
     def pending(self) -> Any:
         return bound_exists(self.column, PendingIn(self.column))
 
-    def answer(self, max_keys: int) -> Any:
-        values = [value for value in values_of(self.query, max_keys) if value is not None]
+    def answer(self, config: Any) -> Any:
+        values = [value for value in values_of(self.query, config.max_keys) if value is not None]
         return bound_exists(self.column, BoundIn(self.column, values))
 
 
@@ -83,7 +83,7 @@ class ExistsStep(Step):
     def pending(self) -> Any:
         return PendingValue(self.replaces.output_field)
 
-    def answer(self, max_keys: int) -> Any:
+    def answer(self, config: Any) -> Any:
         found = next(rows_of(self.query), None) is not None
         return Value(found, output_field=self.replaces.output_field)
 
@@ -96,7 +96,7 @@ class ValueStep(Step):
     def pending(self) -> Any:
         return PendingValue(self.replaces.output_field)
 
-    def answer(self, max_keys: int) -> Any:
+    def answer(self, config: Any) -> Any:
         rows = list(islice(rows_of(self.query), 2))
         if len(rows) > 1:
             raise QueryNotSupported(

@@ -1,0 +1,164 @@
+"""Joins that leave the shards: conditions and columns of rows elsewhere, by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Upper
+
+from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.testing import capture_shards
+from horizon_shards.topology import get_group
+from tests.shop.models import Country, Site, Visit
+
+pytestmark = pytest.mark.django_db(databases=["default", "track"])
+
+
+@pytest.fixture
+def edited(visits: list[Visit]) -> list[Visit]:
+    """Visits, of which two have an editor that exists, and one has an editor that is gone."""
+    for visit, name in zip(visits, ("ann", "bob"), strict=False):
+        visit.editor = User.objects.create(username=name, last_name="" if name == "ann" else "x")
+        visit.save()
+    Visit.objects.filter(pk=visits[2].pk).update(editor=987_654)
+    return visits
+
+
+def test_a_condition_narrows_the_shards(sites: list[Site], visits: list[Visit]) -> None:
+    with capture_shards() as captured:
+        assert {visit.site_id for visit in Visit.objects.filter(site__name="site 3")} == {sites[3].pk}
+    assert captured[0].shards == (get_group("track").mapping.resolve(sites[3].pk),)
+    assert Visit.objects.filter(site__name="site 3", ms=2).count() == 1
+    assert Visit.objects.filter(Q(site__name="site 3") | Q(site__name="site 4")).aggregate(Sum("ms"))["ms__sum"] == 20
+    assert Visit.objects.filter(Q(site__name="site 3") | Q(ms=0)).count() == 5 + 11
+    assert Visit.objects.filter(visitor__site__name="site 3").count() == 5
+    assert len(Visit.objects.filter(site__name__startswith="site 1").order_by("-ms")[:3]) == 3
+
+
+def test_excluding(visits: list[Visit]) -> None:
+    assert Visit.objects.exclude(site__name="site 3").count() == 55
+    assert Visit.objects.exclude(site__name="site 3", ms=1).count() == 59
+    assert Visit.objects.filter(~Q(site__name="site 3") & ~Q(ms=1)).count() == 44
+    assert Visit.objects.exclude(~Q(site__name="site 3")).count() == 5
+
+
+def test_a_nullable_relation(edited: list[Visit]) -> None:
+    everything = Visit.objects.all()
+    assert list(everything.filter(editor__username="ann")) == [edited[0]]
+    assert everything.exclude(editor__username="ann").count() == 59
+    assert everything.filter(editor__username__isnull=True).count() == 58
+    assert everything.filter(editor__username__isnull=False).count() == 2
+    assert everything.filter(Q(editor__username="ann") | Q(pk=edited[7].pk)).count() == 2
+    assert everything.filter(Q(editor__username=None) | Q(editor__last_name="")).count() == 59
+    assert everything.exclude(Q(editor__username="ann") | Q(ms=1)).count() == 47
+    assert everything.filter(~Q(editor__last_name="x")).count() == 59
+
+
+def test_columns(sites: list[Site], edited: list[Visit]) -> None:
+    rows = Visit.objects.filter(ms=1).values("path", "site__name")
+    assert sorted(row["site__name"] for row in rows) == sorted(f"site {n}" for n in range(12))
+    assert {row["path"] for row in rows} == {"/1"}
+    flat = Visit.objects.filter(site=sites[2]).values_list("site__name", flat=True)
+    assert list(flat) == ["site 2"] * 5
+    assert {visit.name for visit in Visit.objects.filter(site=sites[2]).annotate(name=F("site__name"))} == {"site 2"}
+    upper = Visit.objects.filter(site__name="site 2").annotate(name=Upper("site__name"))
+    assert {visit.name for visit in upper} == {"SITE 2"}
+    editors = Visit.objects.order_by("pk").values_list("pk", "editor__username", "editor__last_name")
+    assert {row for row in editors if row[1] is not None} == {(edited[0].pk, "ann", ""), (edited[1].pk, "bob", "x")}
+    assert len(editors) == 60
+    assert next(iter(editors[:1]))[0] == min(visit.pk for visit in edited)
+    assert editors.count() == 60
+
+
+def test_order(sites: list[Site], edited: list[Visit]) -> None:
+    for number, site in enumerate(sites):
+        Site.objects.filter(pk=site.pk).update(name=f"name {number % 3}")
+    found = Visit.objects.order_by("-site__name", "ms", "pk")
+    expected = sorted(
+        sorted((visit.ms, visit.pk) for visit in edited),
+        key=lambda pair: -(sites.index(next(visit.site for visit in edited if visit.pk == pair[1])) % 3),
+    )
+    assert [visit.pk for visit in found] == [pk for _, pk in expected]
+    assert list(found.values_list("pk", flat=True)[3:7]) == [pk for _, pk in expected[3:7]]
+    assert list(found.values_list("ms")[:1]) == [(0,)]
+    assert found.first().pk == expected[0][1]
+    assert found.last().pk == expected[-1][1]
+    assert found.count() == 60
+    assert found.exists()
+    names = Visit.objects.order_by("editor__username", "pk").values_list("editor__username", flat=True)
+    assert sorted(filter(None, names)) == [name for name in names if name]
+    assert next(iter(Visit.objects.order_by(F("editor__username").asc(nulls_last=True), "pk"))) == edited[0]
+    by_annotation = Visit.objects.annotate(n=Upper("site__name")).order_by("n", "-pk").values("pk")
+    assert by_annotation[0]["pk"] == max(visit.pk for visit in edited if sites.index(visit.site) % 3 == 0)
+    related = Visit.objects.order_by("site__name", "pk").select_related("visitor", "site")
+    assert [visit.visitor.site_id for visit in related] == [visit.site_id for visit in related]
+
+
+def test_rows_without_the_other_row_of_an_inner_join(sites: list[Site], visits: list[Visit]) -> None:
+    Site.objects.filter(pk=sites[0].pk)._raw_delete("default")
+    names = Visit.objects.order_by("ms", "site").values_list("site__name", flat=True)
+    assert len(names) == 55
+    assert list(names[:11]) == [f"site {n}" for n in range(1, 12)]
+    assert list(names[1:3]) == ["site 2", "site 3"]
+    assert names.count() == 55
+
+
+def test_one_query_a_relation(django_assert_num_queries: Any, edited: list[Visit]) -> None:
+    with django_assert_num_queries(2, using="default"):
+        assert len(Visit.objects.values("site__name", "editor__username", "editor__email")) == 60
+    with django_assert_num_queries(1, using="default"):
+        list(Visit.objects.filter(site__name="site 3").values("path"))
+
+
+def test_writes(visits: list[Visit]) -> None:
+    assert Visit.objects.filter(site__name="site 3").update(path="x") == 5
+    assert Visit.objects.filter(path="x", site__name="site 3").count() == 5
+    assert Visit.objects.filter(site__name="site 3").delete()[0] == 5
+    assert Visit.objects.exclude(site__name="site 4").update(ms=9) == 50
+
+
+def test_the_plan(visits: list[Visit]) -> None:
+    lines = Visit.objects.filter(site__name="x").values("site__name").explain().splitlines()
+    assert lines[0] == "first: the values of 'id' of shop.Site from default"
+    assert lines[2].startswith("scatter select on track")
+    assert lines[-1] == "join: 1 column(s) of shop.Site by 'id', 1000 rows at a time"
+
+
+def test_reference_rows_without_a_sharded_one(visits: list[Visit]) -> None:
+    Country.objects.create(code="fr", name="France")
+    assert [country.code for country in Country.objects.filter(visit__isnull=True)] == ["fr"]
+    assert [country.code for country in Country.objects.exclude(visit__ms=1)] == ["fr"]
+
+
+def test_rows_that_a_join_repeats(visits: list[Visit]) -> None:
+    """Visits joined with the visits of their country: an inner join gives each row once for each of them."""
+    joined = Visit.objects.filter(country__visit__ms=1)
+    with pytest.raises(QueryNotSupported, match="several rows for one"):
+        joined.count()
+    assert len(joined) == 60 * 12
+    assert len(Country.objects.get().visit_set.filter(country__visit__ms__lt=2).values_list("path")) == 60 * 24
+    assert joined.distinct().count() == 60
+    assert joined.exists()
+    assert joined.update(ms=5) == 60
+    one = Visit.objects.filter(country__visit=visits[0].pk)
+    assert one.count() == len(one) == 60
+    outer = Country.objects.filter(Q(visit__ms__gte=5) | Q(visit__isnull=True))
+    assert len(outer) == 60
+    with pytest.raises(QueryNotSupported, match="several rows for one"):
+        outer.all().count()
+    assert [country.code for country in outer.distinct()] == ["de"]
+
+
+def test_what_no_step_answers(visits: list[Visit]) -> None:
+    queries = (
+        Visit.objects.values("site__name").annotate(n=Count("pk")),
+        Visit.objects.values("site__name").distinct(),
+        Visit.objects.filter(path=F("site__name")),
+        Visit.objects.order_by("path", "site__name"),
+    )
+    for queryset in queries:
+        with pytest.raises(QueryNotSupported, match=r"shop\.Site"):
+            list(queryset)
