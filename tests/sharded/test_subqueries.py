@@ -6,7 +6,7 @@ import pytest
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
-from tests.shop.models import Country, Visit
+from tests.shop.models import Country, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
 
@@ -32,3 +32,11 @@ def test_a_window_over_a_reference_model_may_stand_in_a_condition(visits: list[V
     numbered = Country.objects.annotate(place=Window(RowNumber(), order_by=F("code").asc()))
     first = numbered.filter(place=1).values("pk")
     assert [country.code for country in Country.objects.filter(pk__in=first)] == ["at"]
+
+
+def test_the_same_row_is_on_the_same_shard(visits: list[Visit]) -> None:
+    """Django asks of some exclusions whether the row itself, joined, is among those that are left out."""
+    queryset = Visitor.objects.exclude(visits__isnull=True).filter(pk=visits[0].visitor_id)
+    assert queryset.explain().startswith("single select on track")
+    assert queryset.count() == 1
+    assert Visitor.objects.exclude(visits__isnull=True).count() == 12

@@ -11,11 +11,14 @@ from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import AND, WhereNode
 
 
-class Pending:
-    """Stands for values that are known at execution only."""
+class Pending(str):
+    """Stands for values that are known at execution only; a text, so that it can be a parameter of a rehearsal."""
 
-    def __repr__(self) -> str:
-        return "the values of another query"
+    __slots__ = ()
+
+    def __new__(cls) -> Pending:
+        """Say what it stands for."""
+        return super().__new__(cls, "the values of another query")
 
 
 class BoundIn(In):

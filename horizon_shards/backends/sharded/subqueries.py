@@ -88,8 +88,17 @@ def _links(left: Any, right: Any, inner: dict[str, Placement], outer: dict[str, 
         return False
     for here, there in ((left, right), (right, left)):
         if here.alias in inner and there.alias in outer and there.alias not in inner:
-            return are_linked(inner[here.alias], here.target, outer[there.alias], there.target)
+            left_table, right_table = inner[here.alias], outer[there.alias]
+            if _are_one_row(left_table, here, right_table, there):
+                return True
+            return are_linked(left_table, here.target, right_table, there.target)
     return False
+
+
+def _are_one_row(left: Placement, here: Col, right: Placement, there: Col) -> bool:
+    """Whether equal values mean the same row: the primary key of one model, which no two shards give."""
+    same = left.model is right.model and here.target == there.target
+    return same and bool(here.target.primary_key) and left.sharded and not left.pk_repeats
 
 
 def _is_member_of_colocated(nested: Nested, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
