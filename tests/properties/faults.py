@@ -16,7 +16,6 @@ from horizon_shards.backends.sharded import (
     combined,
     compiler,
     finish,
-    joined,
     layout,
     merge,
     partials,
@@ -25,7 +24,6 @@ from horizon_shards.backends.sharded import (
     rows,
     scatter,
     steps,
-    units,
     writes,
 )
 from horizon_shards.backends.sharded.partials import Partial
@@ -276,16 +274,6 @@ def last_value_forgotten(patch: Patch) -> None:
     patch.setattr(steps, "values_of", lambda *args, **kwargs: original(*args, **kwargs)[:-1])
 
 
-def unmatched_forgotten(patch: Patch) -> None:
-    """A row without a related one elsewhere meets no condition on it."""
-    patch.setattr(units, "truth_of_nulls", lambda node, edge: None)
-
-
-def far_order_forgotten(patch: Patch) -> None:
-    """Rows are not sorted by the columns of rows elsewhere."""
-    patch.setattr(joined, "sorted_rows", lambda rows, columns, max_rows: list(rows))
-
-
 def everybody_asked(patch: Patch) -> None:
     """Every query asks all shards: right answers, but no sharding."""
     patch.setattr(planner, "resolve", lambda where, tables: None)
@@ -313,5 +301,5 @@ FAULTS: tuple[Fault, ...] = (
     write_on_the_first_shard, everybody_asked, distinct_counts_added,
     expressions_not_computed, last_inner_row_lost, groups_not_put_together, having_ignored,
     union_keeps_duplicates, difference_is_intersection,
-    null_among_values_forgotten, last_value_forgotten, unmatched_forgotten, far_order_forgotten,
+    null_among_values_forgotten, last_value_forgotten,
 )  # fmt: skip
