@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,18 @@ def or_as_and(patch: Patch) -> None:
 def or_sees_its_first_side(patch: Patch) -> None:
     """The shards of an OR are those of its first side."""
     patch.setattr(resolve, "_or", lambda children, tables: resolve._node(children[0], tables))
+
+
+def first_tuple_of_many(patch: Patch) -> None:
+    """The shards of ``(a, b) IN (...)`` are those of its first tuple."""
+    original = resolve._tuple_in
+
+    def tuple_in(leaf: Any, tables: Any) -> Any:
+        shorter = copy(leaf)
+        shorter.rhs = leaf.rhs[:1] if isinstance(leaf.rhs, list) else leaf.rhs
+        return original(shorter, tables)
+
+    patch.setattr(resolve, "_tuple_in", tuple_in)
 
 
 def negation_ignored(patch: Patch) -> None:
@@ -295,6 +308,7 @@ def _once(count: Callable[[Any], int]) -> Callable[[Any], int]:
 
 FAULTS: tuple[Fault, ...] = (
     or_as_and, or_sees_its_first_side, negation_ignored, negated_and_flattened, bucket_off_by_one, shard_forgotten,
+    first_tuple_of_many,
     offset_pushed_down, offset_ignored, limit_ignored, order_ignored, last_order_term_ignored, descending_ignored,
     nulls_at_the_wrong_end, text_without_case, merge_without_heap, duplicates_kept, distinct_by_first_column,
     slice_ignored_in_count, average_of_averages, count_of_one_shard, minimum_of_the_first, write_count_of_one_shard,
