@@ -273,7 +273,7 @@ def _of_aggregate(query: Any, connection: Any, operation: Operation, route: Any)
     if inner.attachments:
         raise refusal(edges[0], "is aggregated over")
     compiler = JoinedCompiler(with_parts(query, inner_query=inner.query), connection, inner.steps, route)
-    compiler.attachments, compiler.operation = [], operation
+    compiler.attachments, compiler.operation, compiler.written = [], operation, query
     return compiler
 
 
@@ -287,6 +287,7 @@ def _compiler(query: Any, connection: Any, operation: Operation, route: Any, edg
     steps: list[Any] = list(reduction.steps)
     compiler = JoinedCompiler(left, connection, steps, route)
     compiler.attachments, compiler.operation, compiler.terms = attachments, operation, tuple(terms)
+    compiler.written = query
     compiler.hidden = _add_hidden_keys(left, attachments)
     if left.is_sliced and terms:
         compiler.cut = left.low_mark, left.high_mark

@@ -16,6 +16,8 @@ class SteppedCompiler:
 
     def __init__(self, query: Any, connection: Any, steps: list[Step], route: Callable[[Any], Any]) -> None:
         self.query = query
+        #: The query as the caller wrote it.
+        self.written = query
         self.logical = connection
         self.steps = steps
         #: From the query that is left to its compiler.
@@ -66,7 +68,7 @@ class SteppedCompiler:
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
         """The SQL as it is written, before any step: for reading, no shard could run it."""
         lead = self.logical.lead
-        return lead.ops.compiler(self.query.compiler)(self.query, lead, lead.alias).as_sql(*args, **kwargs)
+        return lead.ops.compiler(self.written.compiler)(self.written, lead, lead.alias).as_sql(*args, **kwargs)
 
     def explain_query(self) -> Iterator[str]:
         """The steps, without running them, and the plan of what is left."""
