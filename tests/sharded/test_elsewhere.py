@@ -126,6 +126,18 @@ def test_writes(sites: list[Site], visits: list[Visit]) -> None:
     assert Visit.objects.exclude(site__in=named("site 0")).delete()[0] == 45
 
 
+def test_a_copied_row_named_through_itself_still_sees_all_shards(sites: list[Site], visits: list[Visit]) -> None:
+    """The same row is on every shard, the rows beside it are not."""
+    for number, site in enumerate(sites[:8]):
+        country = Country.objects.create(code=f"{number}", name=f"country {number}")
+        assert Visit.objects.filter(site=site, path="/1").update(country=country) == 1
+    used = Country.objects.filter(visit__path="/1")
+    twice = Country.objects.filter(pk__in=Country.objects.filter(pk__in=used))
+    for again in (Country.objects.filter(pk__in=used), twice):
+        assert again.count() == 9
+        assert Visit.objects.filter(path="/1", country__in=again).count() == 12
+
+
 def test_a_reference_model_by_sharded_rows(visits: list[Visit]) -> None:
     Country.objects.create(code="fr", name="France")
     used = Visit.objects.filter(ms=1).values("country")

@@ -23,7 +23,7 @@ from horizon_shards.backends.sharded.steps import (
     of_one_type,
     selected_column,
 )
-from horizon_shards.backends.sharded.subqueries import check_nested, required_leaves
+from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded, required_leaves
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.walk import Nested, contents_of
 from horizon_shards.exceptions import QueryNotSupported
@@ -67,7 +67,7 @@ def _steps_of_nested(nested: Nested, outer: Placements, shards: Shards, group: G
 
 def _check(nested: Nested, outer: Placements, shards: Shards, group: Group) -> None:
     check_nested(nested, outer, shards, group)
-    if not any(placement.sharded for placement in outer.values()) and Tables(nested.query, group.alias).sharded:
+    if not any(placement.sharded for placement in outer.values()) and reads_sharded(nested.query, group.alias):
         raise QueryNotSupported(
             f"The subquery on {nested.query.get_meta().label} would see the rows of one shard only.", reason="subquery"
         )

@@ -12,7 +12,7 @@ from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.shortcut import plan_by_key
-from horizon_shards.backends.sharded.subqueries import check_nested
+from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
 from horizon_shards.backends.sharded.updates import check_update
 from horizon_shards.backends.sharded.volatile import check_volatile
@@ -67,7 +67,7 @@ def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan,
     for nested in contents.nested:
         check_nested(nested, tables.by_alias, where, group)
     if operation != "select" and tables.base is not None and not tables.base.sharded:
-        _refuse_partial_copies(query, tables, contents)
+        _refuse_partial_copies(query, group)
     if not tables.sharded:
         return _plan_copied(query, group, operation, tables, contents), tables
     plan = _plan_sharded(query, group, operation, shards)
@@ -108,9 +108,9 @@ def _refuse_repeating_ids(query: Query, tables: Tables) -> None:
         )
 
 
-def _refuse_partial_copies(query: Query, tables: Tables, contents: Contents) -> None:
+def _refuse_partial_copies(query: Query, group: Group) -> None:
     """A reference model's rows must change alike on every shard, which rows of one shard cannot decide."""
-    if tables.sharded or any(Tables(nested.query, tables.database).sharded for nested in contents.nested):
+    if reads_sharded(query, group.alias):
         raise QueryNotSupported(
             f"Updating or deleting rows of the reference model {query.get_meta().label} by a condition on sharded rows "
             "would make its copies differ. Fetch the primary keys first and filter by pk__in=[...].",
@@ -123,7 +123,7 @@ def _plan_copied(query: Query, group: Group, operation: Operation, tables: Table
     if operation != "select":
         check_volatile(query, contents)
         return make_plan(query, group, operation, "all", group.shard_names, "a reference model is written everywhere")
-    if any(Tables(nested.query, group.alias).sharded for nested in contents.nested):
+    if reads_sharded(query, group.alias):
         raise QueryNotSupported(
             f"The subquery on a sharded model inside a query on the reference model {query.get_meta().label} would "
             "see the rows of one shard only. Fetch the inner values first and pass them as a list.",
@@ -139,22 +139,14 @@ def _one_copy(group: Group) -> tuple[str, ...]:
 def _plan_combined(query: Query, group: Group, operation: Operation) -> Plan:
     """A union, intersection or difference: run by one shard that has all its parts, else put together of its parts."""
     plans = [(part, plan_query(part, group, operation)[0]) for part in query.combined_queries]
-    asked = {
-        shard for part, plan in plans for shard in plan.shards if plan.mode != "none" and not _is_copied(part, group)
-    }
+    spread = [plan for part, plan in plans if plan.mode != "none" and reads_sharded(part, group.alias)]
+    asked = {shard for plan in spread for shard in plan.shards}
     shards = group.ordered(asked) or _one_copy(group)
     if len(shards) > 1:
         return make_plan(query, group, operation, "scatter", shards, f"the parts are on {len(shards)} shards")
     for part in query.combined_queries:
         check_joins_of_compiling(part, group.alias, connections[group.config.shards[0].primary])
     return make_plan(query, group, operation, "single", shards, "all parts are on one shard")
-
-
-def _is_copied(query: Query, group: Group) -> bool:
-    """Whether every shard could answer the query alike: it reads reference models only."""
-    if query.combinator:
-        return all(_is_copied(part, group) for part in query.combined_queries)
-    return not Tables(query, group.alias).sharded
 
 
 def operation_of(compiler_name: str) -> Operation:

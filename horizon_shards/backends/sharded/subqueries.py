@@ -54,6 +54,14 @@ def check_nested(nested: Nested, outer: dict[str, Placement], shards: Shards, gr
     raise _refusal(query, "may need rows of other shards than the outer query's row is on")
 
 
+def reads_sharded(query: Query, database: str) -> bool:
+    """Whether the query, or one inside it at any depth, reads rows that are spread over shards."""
+    if query.combinator:
+        return any(reads_sharded(part, database) for part in query.combined_queries)
+    inner = (nested.query for nested in contents_of(query).nested)
+    return Tables(query, database).sharded or any(reads_sharded(nested, database) for nested in inner)
+
+
 def _tables_here(query: Query, group: Group) -> Tables:
     try:
         tables = Tables(query, group.alias)
@@ -122,7 +130,8 @@ def _is_member_of_colocated(nested: Nested, inner: dict[str, Placement], outer: 
         return False
     same = lhs.model is inner[column.alias].model and user.lhs.target == column.target
     if same and column.target.primary_key:
-        return True
+        # A copied row is on every shard, beside other rows on each.
+        return lhs.sharded and not lhs.pk_repeats
     return are_linked(lhs, user.lhs.target, inner[column.alias], column.target)
 
 
