@@ -116,6 +116,17 @@ def test_empty_parts(visits: list[Visit]) -> None:
     assert len(some.none().union(some, some)) == 12
 
 
+def test_the_only_part_that_can_find_anything_keeps_its_repeats(sites: list[Site], visits: list[Visit]) -> None:
+    """As in one database, where Django leaves the other parts out, and with them the set operation."""
+    nothing, paths = Visit.objects.filter(site__in=[]).values("path"), Visit.objects.values("path")
+    assert len(nothing.union(paths)) == len(paths.union(nothing)) == len(paths) == 60
+    on_one_shard = paths.filter(site__in=sites[:1] * 2)
+    assert len(nothing.union(on_one_shard)) == nothing.union(on_one_shard).count() == 5
+    assert nothing.union(paths).count() == 60
+    assert len(nothing.union(paths)[:10]) == 5
+    assert len(nothing.union(paths, paths)) == 5
+
+
 def test_nested_set_operations(visits: list[Visit]) -> None:
     def paths(*numbers: int) -> object:
         return Visit.objects.filter(ms__in=numbers).values_list("path", flat=True)

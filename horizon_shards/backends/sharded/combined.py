@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError
 from django.db.models.expressions import ColPairs
 
@@ -37,11 +38,25 @@ class ScatterCombined(RowsOfShards):
         self.query = original.clone()
         try:
             self.as_sql()  # type: ignore[attr-defined]
+            self.keeps_repeats = self.query.combinator_all or self._leaves_one_part()
             self.parts = [Part(self._aligned(part), self.logical) for part in self.query.combined_queries]
         finally:
             self.query = original
         self.col_count = len(self.select)  # type: ignore[attr-defined]
         self._compare()
+
+    def _leaves_one_part(self) -> bool:
+        """Whether Django leaves out all parts of a union but one, since they can find nothing, and so keeps repeats."""
+        if self.query.combinator != "union" or self.query.is_sliced:
+            return False
+        return sum(map(self._finds, self.query.combined_queries)) == 1
+
+    def _finds(self, part: Any) -> bool:
+        try:
+            part.clone().get_compiler(connection=self.connection).as_sql()
+        except EmptyResultSet:
+            return False
+        return True
 
     def _aligned(self, part: Any) -> Any:
         """The part with the columns that ``values()`` after the set operation asks for, as Django's compiler says."""
@@ -58,7 +73,7 @@ class ScatterCombined(RowsOfShards):
         high = self._highest_wanted(columns)
         self.sorting = [part.can_sort([index for _, index in terms]) for part in self.parts]
         self.order = tuple(self._sort_column(columns, *term) for term in terms)
-        self.identity = None if self.query.combinator_all else columns.identity()
+        self.identity = None if self.keeps_repeats else columns.identity()
         for part, sorts in zip(self.parts, self.sorting, strict=True):
             if sorts:
                 part.sort(terms, high)
