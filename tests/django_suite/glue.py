@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import ForeignKey, Model
 from django.db.models.signals import class_prepared
 
-from horizon_shards.backends.sharded import joined, steps, units
+from horizon_shards.backends.sharded import inserts, joined, steps, units
 from horizon_shards.backends.sharded.execute import Run
 from horizon_shards.backends.sharded.federation import select
 from horizon_shards.backends.sharded.inserts import InsertRouter
@@ -32,6 +32,9 @@ def install(mode: str) -> None:
         declare_by_default(_sharded)
         class_prepared.connect(_loosen_foreign_keys)
         InsertRouter._insert_sharded = _numbered(InsertRouter._insert_sharded)
+        check_conflicts = inserts.check_conflicts
+        # A number of the counter is in no row's way, as one that a shard gives is not.
+        inserts.check_conflicts = lambda query, *rest: check_conflicts(getattr(query, "unnumbered", query), *rest)
         # One counter for all shards: no id repeats.
         Placement.pk_repeats = False
 
@@ -82,7 +85,11 @@ def _sharded(model: type[Model]) -> Declaration | None:
     label = model._meta.label_lower
     if label in OWN_TABLES | FILLED_BY_MIGRATE:
         return _reference(model)
-    key = tuple(field.name for field in model._meta.pk_fields)
+    if model._meta.auto_created:
+        # What relates two models has the key of the first, as a table of one's own between them would.
+        key = next((field.name,) for field in model._meta.local_fields if field.is_relation)
+    else:
+        key = tuple(field.name for field in model._meta.pk_fields)
     return Declaration(label, "default", "sharded", key)
 
 
@@ -102,6 +109,7 @@ def _numbered(insert: Any) -> Any:
             return insert(self, placement, returning_fields)
         original = self.query
         self.query = original.clone()
+        self.query.unnumbered = original
         self.query.fields = [pk, *original.fields]
         first = _next_number(self.logical, placement.model)
         for number, obj in enumerate(self.query.objs, start=first):

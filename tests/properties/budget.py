@@ -19,8 +19,8 @@ def wasted(verdict: Verdict) -> str | None:
         return None
     allowed = max(1, len(query.keys))
     for sender, plan in verdict.planned:
-        if query.root is not None and sender is not NAMES[query.model]:
-            continue  # the row that the manager belongs to
+        if sender is not NAMES[query.model]:
+            continue  # the row that the manager belongs to, or what a condition asks first
         declaration = declaration_of(sender)
         if declaration is not None and declaration.kind == "sharded" and len(plan.shards) > allowed:
             return f"asks {', '.join(plan.shards)}, but names {allowed} key(s)"

@@ -88,6 +88,11 @@ class Attachment:
                 for key, *columns in rows_of(self.edge.far_query(chosen, self.edge.far, *self.expressions)):
                     self.found[key] = [columns]
 
+    def check_spelling(self, keys: set[Any]) -> None:
+        """Raise where a text that was not found may be equal, to the database, to one that was."""
+        if any(isinstance(key, str) for key in keys - self.found.keys()):
+            raise refusal(self.edge, "is joined by texts, which the database may call equal though they differ in case")
+
     def rows(self, key: Any) -> list[Any]:
         """The far columns of each far row of a key; of none, NULLs where the row stays."""
         found = self.found.get(key)
@@ -199,6 +204,8 @@ class JoinedCompiler(SteppedCompiler):
             yield from chunk
             return
         attachment.load({row[key] for row in chunk})
+        if self.logical.vendor == "mysql":
+            attachment.check_spelling({row[key] for row in chunk})
         for row in chunk:
             for columns in attachment.rows(row[key]):
                 whole = list(row)

@@ -16,7 +16,7 @@ from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import AND, NothingNode, WhereNode
 
 from horizon_shards.backends.sharded.order import internal_type, output_field
-from horizon_shards.backends.sharded.steps import home_of
+from horizon_shards.backends.sharded.steps import home_of, of_one_type
 from horizon_shards.backends.sharded.tables import join_is_colocated
 from horizon_shards.backends.sharded.walk import contents_of
 from horizon_shards.exceptions import QueryNotSupported
@@ -112,6 +112,9 @@ def _edge(query: Any, alias: str, join: Any) -> Edge:
     edge = Edge(query, join, model, home.get_col(join.parent_alias), far.get_col(alias), [alias])
     if len(pairs) != 1 or join.filtered_relation is not None:
         raise refusal(edge, "is joined by more than one column")
+    if not of_one_type(edge.home, edge.far):
+        # The database would convert them before it compares them.
+        raise refusal(edge, "is joined by columns of different types")
     return edge
 
 
