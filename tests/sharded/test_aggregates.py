@@ -449,3 +449,18 @@ def test_a_union_is_only_counted(spread: list[Visit]) -> None:
     with pytest.raises(QueryNotSupported, match=r"union\(\).*Q\(") as caught:
         together.aggregate(s=Sum("ms"))
     assert caught.value.reason == "aggregate-over-rows"
+
+
+def test_a_condition_that_can_never_hold_counts_as_in_one_database(sites: list[Site], visits: list[Visit]) -> None:
+    """Django writes a constant for the whole expression around such an aggregate."""
+    never = Count("pk", filter=Q(path__in=[]))
+    here = Visit.objects.filter(site=sites[0])
+    for asked in (
+        {"a": never, "z": F("a") * 3 - 1},
+        {"z": Coalesce(Sum("ms", filter=Q(path__in=[])), 7)},
+        {"n": Count("pk"), "z": never + 5},
+    ):
+        found = Visit.objects.aggregate(**asked)
+        assert {**found, "n": 0} == {**here.aggregate(**asked), "n": 0}
+    groups = [query.values("path").annotate(a=never).filter(a__lt=F("a") + 1) for query in (Visit.objects, here)]
+    assert len(groups[0]) == len(groups[1])

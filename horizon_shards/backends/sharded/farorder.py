@@ -58,7 +58,7 @@ def may_order_elsewhere(query: Any) -> bool:
     """Whether a term of ORDER BY is more than a column of the query's own table or one of its annotations."""
     if query.combinator or query.group_by is not None or query.model is None or not hasattr(query, "order_by"):
         return False
-    terms = query.order_by or (query.get_meta().ordering if query.default_ordering else ())
+    terms = query.order_by or (query.default_ordering and query.get_meta().ordering) or ()
     return any(not _is_plain(term, query) for term in terms)
 
 

@@ -29,9 +29,17 @@ class Placed(SQLiteNumericMixin, Expression):
     def __init__(self, position: int, source: Any) -> None:
         super().__init__(output_field=output_field(source))
         self.position = position
+        self.source = source
+
+    @property
+    def empty_result_set_value(self) -> Any:
+        """What Django takes for the value of an aggregate whose condition can never hold."""
+        return self.source.empty_result_set_value
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        """The column of the table of values."""
+        """The column of the table of values; raises ``EmptyResultSet`` where the aggregate itself would."""
+        if isinstance(self.source, Aggregate):
+            compiler.compile(self.source)
         return f"{GIVEN}.{column_name(self.position)}", ()
 
 
