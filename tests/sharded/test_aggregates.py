@@ -464,3 +464,13 @@ def test_a_condition_that_can_never_hold_counts_as_in_one_database(sites: list[S
         assert {**found, "n": 0} == {**here.aggregate(**asked), "n": 0}
     groups = [query.values("path").annotate(a=never).filter(a__lt=F("a") + 1) for query in (Visit.objects, here)]
     assert len(groups[0]) == len(groups[1])
+    merged = [query.values("path").distinct() for query in (Visit.objects, here)]
+    for what in (
+        {"n": Count("path"), "z": Sum("ms", filter=Q(pk__in=[]), default=0)},
+        {"n": Count("path"), "z": never},
+    ):
+        several, one = (query.aggregate(**what) for query in merged)
+        assert (several["z"], bool(several["n"])) == (one["z"], bool(one["n"]))
+    counted = [query.annotate(k=Count("tags")) for query in (Visit.objects, here)]
+    for what in ({"z": Sum("k", filter=Q(pk__in=[]), default=3), "m": Max("k")}, {"z": never, "m": Max("k")}):
+        assert counted[0].aggregate(**what) == counted[1].aggregate(**what)

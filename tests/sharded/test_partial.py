@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, ProgrammingError, connections
-from django.db.models import Count, Exists, OuterRef, Sum
+from django.db.models import Count, Exists, Max, OuterRef
 from django.db.transaction import atomic
 
 from horizon_shards import allow_federation, partial_results, using_shard
@@ -65,7 +65,7 @@ def test_rows_of_the_others_and_the_missing_by_name(left: list[Tag], tmp_path: P
     ("ask", "expected"),
     [
         (lambda: Tag.objects.count(), len),
-        (lambda: Tag.objects.aggregate(n=Sum("site"))["n"], lambda left: sum(tag.site_id for tag in left)),
+        (lambda: Tag.objects.aggregate(n=Max("site"))["n"], lambda left: max(tag.site_id for tag in left)),
         (lambda: list(Tag.objects.values_list("name").annotate(n=Count("pk"))), lambda left: [("x", len(left))]),
         (lambda: Tag.objects.filter(name="x").exists(), bool),
         (lambda: Tag.objects.order_by("-pk").first(), lambda left: max(left, key=lambda tag: tag.pk)),

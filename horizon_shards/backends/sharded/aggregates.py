@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
-from django.db.models import Count
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db.models import Count, Value
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards.backends.sharded.finish import Finish
 from horizon_shards.backends.sharded.gather import Scattered
 from horizon_shards.backends.sharded.layout import Layout
+from horizon_shards.backends.sharded.order import output_field
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_windows, groups_are_whole, rows_are_disjoint
 from horizon_shards.backends.sharded.tables import Tables
@@ -37,11 +38,27 @@ class ScatterAggregate(Scattered):
                 "too (Max), or add it to values() before.",
                 reason="aggregate",
             )
+        if isinstance(query, AggregateQuery):
+            # Here Django lets an aggregate whose condition can never hold empty the whole answer, but not a default.
+            for annotation in query.annotation_select.values():
+                self.compile(annotation)  # type: ignore[attr-defined]
         layout.close()
+        layout.asked = [self._answerable(part) for part in layout.asked]
         self.finish = Finish(layout, None, self)
         query.annotations = {f"__partial{n}": part for n, part in enumerate(layout.asked)}
         query.set_annotation_mask(query.annotations)
         query.group_by = tuple(layout.grouped) or None
+
+    def _answerable(self, part: Any) -> Any:
+        """The part, or what it comes to where its condition can never hold: the other parts are wanted all the same."""
+        try:
+            self.compile(part)  # type: ignore[attr-defined]
+        except EmptyResultSet:
+            empty = getattr(part, "empty_result_set_value", NotImplemented)
+            return Value(0 if empty is NotImplemented else empty, output_field=output_field(part))
+        except FullResultSet:
+            pass
+        return part
 
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
         """Compile; Django's aggregates of an inner query have no GROUP BY of their own."""
@@ -58,8 +75,8 @@ class ScatterAggregate(Scattered):
     ) -> Any:
         """Run on all shards at once and combine to one row."""
         original = self.query
-        self.setup_partials()
         try:
+            self.setup_partials()
             with self.naming_lead():
                 answers = self.partial_rows(chunk_size)
         except EmptyResultSet:
