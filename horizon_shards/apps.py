@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.db.models.signals import class_prepared
 
 from horizon_shards.backends.redshift.storage import read_declaration
@@ -24,5 +25,10 @@ class HorizonShardsConfig(AppConfig):
         from horizon_shards.checks import register_checks
 
         register_checks()
+        if getattr(settings, "HORIZON_SINKS", None):
+            # Signals can be set in the main thread alone, which this is.
+            from horizon_shards.sinks.lifetime import watch
+
+            watch()
         if apps.is_installed("django.contrib.admin"):
             import horizon_shards.fields.composite.filters  # noqa: F401

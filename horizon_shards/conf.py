@@ -16,7 +16,7 @@ DEFAULT_MAPPING = "horizon_shards.mapping.BucketMapping"
 
 Scatter = Literal["allow", "warn", "forbid"]
 Partial = Literal["error", "return"]
-Transactions = Literal["single", "best_effort"]
+Transactions = Literal["single", "best_effort", "two_phase"]
 
 #: Keys of a logical database that are ours; those of Django are allowed beside them.
 OWN_KEYS = {
@@ -30,6 +30,8 @@ OWN_KEYS = {
     "FEDERATION",
     "PARTIAL",
     "MAX_KEYS",
+    "READS",
+    "MIGRATE",
     "TRANSACTIONS",
     "HISTORICAL_MODELS",
 }
@@ -52,6 +54,8 @@ DJANGO_KEYS = {
 SHARD_KEYS = {"PRIMARY", "REPLICAS", "WEIGHT", "ACCEPTS_NEW_KEYS"}
 MAPPING_KEYS = {"BACKEND", "OPTIONS"}
 FEDERATION_KEYS = {"MAX_ROWS"}
+MIGRATE_KEYS = {"CANARY", "WAIT_SECONDS", "LOCK_TIMEOUT_SECONDS"}
+READS_KEYS = {"FROM", "MAX_LAG_SECONDS", "CHECK_SECONDS", "RETRY_SECONDS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,34 @@ class ShardConfig:
     name: str
     primary: str
     replicas: tuple[str, ...] = ()
+    #: The share of reads of each replica; 0: none.
+    replica_weights: tuple[int, ...] = ()
     weight: int = 1
     accepts_new_keys: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsConfig:
+    """Whether replicas are read, how far they may be behind, how often they are asked, and left alone after errors."""
+
+    from_replicas: bool = True
+    max_lag_seconds: float = 5.0
+    check_seconds: float = 2.0
+    retry_seconds: float = 10.0
+
+    @property
+    def own_writes_seconds(self) -> float:
+        """After so long every replica that may be read has what was written before; a second is for their clocks."""
+        return self.max_lag_seconds + self.check_seconds + 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MigrateConfig:
+    """Which shard is migrated first and alone, and how long another ``migrate``, or a table, is waited for."""
+
+    canary: str | None = None
+    wait_seconds: float = 60.0
+    lock_timeout_seconds: float | None = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +112,8 @@ class GroupConfig:
     partial: Partial = "error"
     max_keys: int = 10_000
     transactions: Transactions = "best_effort"
+    reads: ReadsConfig = ReadsConfig()
+    migrate: MigrateConfig = MigrateConfig()
     historical_models: frozenset[str] = frozenset()
 
 
@@ -115,9 +147,9 @@ def read_group(alias: str) -> GroupConfig:
         federation_max_rows=_federation(entry.get("FEDERATION", {}), f"{where}['FEDERATION']"),
         max_keys=_positive(entry, "MAX_KEYS", 10_000, where),
         partial=cast(Partial, _choice(entry, "PARTIAL", ("error", "return"), "error", where)),
-        transactions=cast(
-            Transactions, _choice(entry, "TRANSACTIONS", ("single", "best_effort"), "best_effort", where)
-        ),
+        transactions=_transactions(entry, where),
+        reads=_read_reads(_dict(entry.get("READS", {}), f"{where}['READS']"), f"{where}['READS']"),
+        migrate=_read_migrate(entry, where),
         historical_models=frozenset(str(label).lower() for label in entry.get("HISTORICAL_MODELS", ())),
     )
 
@@ -153,16 +185,58 @@ def _read_shard(name: str, entry: Any, where: str) -> ShardConfig:
     require_known(entry, SHARD_KEYS, where)
     if not entry.get("PRIMARY"):
         raise ConfigurationError(f"{where} needs PRIMARY: the alias of the database that stores it.")
-    aliases = (entry["PRIMARY"], *entry.get("REPLICAS", ()))
+    replicas = _replicas(entry.get("REPLICAS", ()), f"{where}['REPLICAS']")
+    aliases = (entry["PRIMARY"], *replicas)
     for alias in aliases:
         _require_physical(alias, where)
     return ShardConfig(
         name=name,
         primary=entry["PRIMARY"],
-        replicas=tuple(entry.get("REPLICAS", ())),
+        replicas=tuple(replicas),
+        replica_weights=tuple(replicas.values()),
         weight=_positive(entry, "WEIGHT", 1, where),
         accepts_new_keys=bool(entry.get("ACCEPTS_NEW_KEYS", True)),
     )
+
+
+def _replicas(given: Any, where: str) -> dict[str, int]:
+    """A list of aliases, or a dict of their weights."""
+    if not isinstance(given, Mapping | list | tuple):
+        raise ConfigurationError(f"{where} must be a list of aliases, or a dict of their weights, not {given!r}.")
+    weights = given if isinstance(given, Mapping) else dict.fromkeys(given, 1)
+    return {alias: _positive(weights, alias, 1, where, least=0) for alias in weights}
+
+
+def _read_reads(entry: Mapping[str, Any], where: str) -> ReadsConfig:
+    require_known(entry, READS_KEYS, where)
+    default = ReadsConfig()
+    return ReadsConfig(
+        from_replicas=_choice(entry, "FROM", ("replicas", "primary"), "replicas", where) == "replicas",
+        max_lag_seconds=_number(entry, "MAX_LAG_SECONDS", default.max_lag_seconds, where),
+        check_seconds=_number(entry, "CHECK_SECONDS", default.check_seconds, where),
+        retry_seconds=_number(entry, "RETRY_SECONDS", default.retry_seconds, where),
+    )
+
+
+def _read_migrate(group: Mapping[str, Any], where: str) -> MigrateConfig:
+    entry = _dict(group.get("MIGRATE", {}), f"{where}['MIGRATE']")
+    where = f"{where}['MIGRATE']"
+    require_known(entry, MIGRATE_KEYS, where)
+    default = MigrateConfig()
+    canary = entry.get("CANARY")
+    if canary is not None:
+        _choice(entry, "CANARY", tuple(group["SHARDS"]), "", where)
+    timeout = None
+    if entry.get("LOCK_TIMEOUT_SECONDS", 0) is not None:
+        timeout = _number(entry, "LOCK_TIMEOUT_SECONDS", default.lock_timeout_seconds or 0, where)
+    return MigrateConfig(canary, _number(entry, "WAIT_SECONDS", default.wait_seconds, where), timeout)
+
+
+def _number(entry: Mapping[str, Any], key: str, default: float, where: str) -> float:
+    value = entry.get(key, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise ConfigurationError(f"{where}[{key!r}] must be a number of seconds, not {value!r}.")
+    return float(value)
 
 
 def _require_physical(alias: str, where: str) -> None:
@@ -191,6 +265,13 @@ def _choice(entry: Mapping[str, Any], key: str, choices: tuple[str, ...], defaul
     if value not in choices:
         raise ConfigurationError(f"{where}[{key!r}] must be one of {', '.join(choices)}, not {value!r}.")
     return cast(str, value)
+
+
+def _transactions(entry: Mapping[str, Any], where: str) -> Transactions:
+    mode = _choice(entry, "TRANSACTIONS", ("single", "best_effort", "two_phase"), "best_effort", where)
+    if mode == "two_phase" and entry.get("DIRECTORY") is None:
+        raise ConfigurationError(f"{where}['TRANSACTIONS'] is 'two_phase', which stores decisions: set DIRECTORY, too.")
+    return cast(Transactions, mode)
 
 
 def _federation(entry: Any, where: str) -> int:

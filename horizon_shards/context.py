@@ -9,6 +9,8 @@ from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any, Literal
 
 Policy = Literal["allow", "warn", "forbid"]
@@ -29,6 +31,9 @@ _federation: ContextVar[int | None] = ContextVar("horizon_shards_federation", de
 _missing: ContextVar[list[MissingShard] | None] = ContextVar("horizon_shards_missing", default=None)
 _may_cross: ContextVar[bool] = ContextVar("horizon_shards_may_cross", default=False)
 _one_copy: ContextVar[bool] = ContextVar("horizon_shards_one_copy", default=False)
+_from_primary: ContextVar[bool] = ContextVar("horizon_shards_from_primary", default=False)
+#: By logical alias and shard ("": all) until when reads keep to the primary; infinite until the first read afterwards.
+_written: ContextVar[Mapping[tuple[str, str], float]] = ContextVar("horizon_shards_written", default={})
 _placed: ContextVar[Mapping[tuple[str, Hashable], Any]] = ContextVar("horizon_shards_placed", default={})
 
 
@@ -121,6 +126,20 @@ def allow_one_copy() -> Iterator[None]:
 
 
 @contextmanager
+def reading_from_primary() -> Iterator[None]:
+    """Let no read in the block go to a replica."""
+    with _set(_from_primary, True):
+        yield
+
+
+@contextmanager
+def own_writes(until: Mapping[str, float]) -> Iterator[None]:
+    """Know of no writes but those of the block, and of ``until``: ``{alias: monotonic time}``; one web request, say."""
+    with _set(_written, {(alias, ""): limit for alias, limit in until.items()}):
+        yield
+
+
+@contextmanager
 def placed(label: str, placements: Mapping[Hashable, Any]) -> Iterator[None]:
     """Tell the planner the shard keys of rows by primary key: ``{pk: key}`` of the model ``label``.
 
@@ -164,3 +183,32 @@ def may_change_one_copy() -> bool:
 def known_placements() -> Mapping[tuple[str, Hashable], Any]:
     """What :func:`placed` has told: ``{(model label, pk): key}``."""
     return _placed.get()
+
+
+def note_write(database: str, shard: str = "") -> None:
+    """From here on reads of this thread or task keep to the primary, for a time: of one shard, or of all."""
+    written = _written.get()
+    if written.get((database, shard)) != inf:
+        _written.set({**written, (database, shard): inf})
+
+
+def must_read_primary(database: str, shard: str, seconds: float) -> bool:
+    """Asks: whether a read keeps to the primary; ``seconds``: how long, counted from the first read after a write."""
+    if _from_primary.get():
+        return True
+    if not (written := _written.get()):
+        return False
+    now = monotonic()
+    ending = {key: now + seconds for key in ((database, shard), (database, "")) if written.get(key) == inf}
+    if ending:
+        _written.set({**written, **ending})
+        return True
+    return max(written.get((database, shard), 0.0), written.get((database, ""), 0.0)) > now
+
+
+def writes_seen() -> Mapping[str, float]:
+    """Asks: the logical aliases that were written to, and until when (monotonic; infinite: just now)."""
+    latest: dict[str, float] = {}
+    for (database, _), limit in _written.get().items():
+        latest[database] = max(limit, latest.get(database, 0.0))
+    return latest

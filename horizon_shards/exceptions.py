@@ -120,6 +120,38 @@ class CommitUnknown(HorizonShardsError, OperationalError):
         self.connection_id = connection_id
 
 
+class SinkError(HorizonShardsError, RuntimeError):
+    """A sink did not take a record, or has not handed on all of them; the cause is what stopped it."""
+
+
+class SinkFull(SinkError):
+    """A sink holds as much as it may, and its policy is not to wait, or the wait is over."""
+
+
+class SpillFailed(SinkError):
+    """The disk did not take the records that were to be kept there."""
+
+
+class RecordRefused(SinkError, ValueError):
+    """A record that can never be sent: it is too large, or has a value without a form in JSON."""
+
+
+class RolledBack(HorizonShardsError, OperationalError):
+    """A transaction over shards was rolled back on all of them when it was to be committed."""
+
+
+class CommitInDoubt(HorizonShardsError, OperationalError):
+    """A transaction is prepared on its shards, and the directory did not answer whether it is to be committed.
+
+    ``gid`` names it and ``shards`` those that it wrote to. ``manage.py shards recover`` ends it.
+    """
+
+    def __init__(self, message: str, *, gid: str, shards: Sequence[str]) -> None:
+        super().__init__(message)
+        self.gid = gid
+        self.shards = tuple(shards)
+
+
 class ScatterWarning(RuntimeWarning):
     """A query asked several shards; the warning's file and line are the caller's."""
 

@@ -135,12 +135,20 @@ class NumberSource:
         missing = count - len(kept)
         if missing:
             # Leased before anything is given out: where this fails, the rest of the block is still whole.
-            leased = self._directory.lease(COUNTER, max(block.next_size(), missing))
+            leased = self._lease(max(block.next_size(), missing), above=block.end)
             block.next, block.end = leased.start + missing, leased.stop
             yield from (kept, range(leased.start, block.next))
         else:
             block.next = kept.stop
             yield kept
+
+    def _lease(self, size: int, *, above: int) -> range:
+        """A new block; above the last one also where the directory was flushed, which begins the counter anew."""
+        leased = self._directory.lease(COUNTER, size)
+        if leased.start < above:
+            self._directory.advance(COUNTER, past=above - 1)
+            leased = self._directory.lease(COUNTER, size)
+        return leased
 
 
 _sources: WeakSet[NumberSource] = WeakSet()

@@ -15,8 +15,13 @@ query_federated = Signal()
 shard_failed = Signal()
 
 #: A transaction that wrote to more than one shard ended. ``sender``: the logical alias;
-#: ``shards``: the names written to; ``outcome``: ``"committed"``, ``"rolled_back"`` or ``"partial"``.
+#: ``shards``: the names written to; ``outcome``: ``"committed"``, ``"rolled_back"``, ``"partial"``, ``"in_doubt"``, or
+#: ``"unknown"`` where the first COMMIT raised: that shard may have committed, the others are rolled back.
 cross_shard_transaction = Signal()
+
+#: A transaction in two phases is committed, and some shards have not heard of it: what they have prepared is not
+#: seen there until ``shards recover`` has run. ``sender``: the logical alias; ``gid``; ``errors``: by shard.
+commit_pending = Signal()
 
 #: A new key was given its shard. ``sender``: the logical alias; ``key``, ``shard``.
 key_allocated = Signal()
@@ -24,3 +29,19 @@ key_allocated = Signal()
 #: A sharded write committed by itself while an ``atomic()`` block of another alias was open.
 #: ``sender``: the logical alias; ``alias``: the other one; ``shards``.
 autocommit_in_foreign_atomic = Signal()
+
+#: A sink handed on a batch. ``sender``: the sink; ``stream``, ``records`` (a count), ``seconds``.
+sink_delivered = Signal()
+
+#: A sink could not hand on (all of) a batch, and will try again. ``sender``: the sink; ``stream``, ``records`` (a
+#: count), ``error``.
+sink_failed = Signal()
+
+#: Records that their database will never take. ``sender``: the sink; ``lines`` (of JSON), ``error``.
+records_rejected = Signal()
+
+#: One of the two caches of a :class:`~horizon_shards.cache.DoubleCache` failed. ``alias``, ``error``.
+cache_failed = Signal()
+
+#: A cache that had missed writes has been emptied, and is read again. ``alias``.
+cache_healed = Signal()

@@ -26,6 +26,8 @@ class Group:
         self.shards = {shard.name: shard for shard in config.shards}
         self.shard_names = tuple(self.shards)
         self.primaries = {shard.name: shard.primary for shard in config.shards}
+        #: Whether any read may go to a replica.
+        self.has_replicas = config.reads.from_replicas and any(any(shard.replica_weights) for shard in config.shards)
         #: What :mod:`horizon_shards.placement` has worked out of the models of this group.
         self.placements: dict[Any, Any] = {}
         #: Single-shard plans by key that the planner has made, each with the mapping's stamp.
@@ -39,6 +41,13 @@ class Group:
         """The stored assignments and id blocks, or None where no ``DIRECTORY`` is configured."""
         alias = self.config.directory
         return None if alias is None else Directory(alias, database=self.alias)
+
+    @cached_property
+    def mark(self) -> str:
+        """What tells the transactions of this directory from those of others that share servers with it."""
+        if self.directory is None:
+            raise ConfigurationError(f"DATABASES[{self.alias!r}]: transactions in two phases need a DIRECTORY.")
+        return self.directory.decisions.mark()
 
     @cached_property
     def mapping(self) -> Mapping:

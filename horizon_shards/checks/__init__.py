@@ -9,9 +9,12 @@ from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Tags, register
 from django.db.models import Model
 
+from horizon_shards.checks.caches import check_caches
 from horizon_shards.checks.catalogue import CATALOGUE
 from horizon_shards.checks.mapping import check_mappings, check_stored_assignments
 from horizon_shards.checks.settings import check_settings
+from horizon_shards.checks.sinks import check_sinks
+from horizon_shards.checks.two_phase import check_prepared_transactions
 
 #: ``manage.py check --tag horizon_shards`` runs these checks alone.
 TAG = "horizon_shards"
@@ -46,9 +49,12 @@ def check_models(*, app_configs: Sequence[AppConfig] | None = None, **kwargs: An
 def register_checks() -> None:
     """Tell Django of the checks; called once, when the app is ready."""
     register(check_settings, TAG)
+    register(check_sinks, TAG)
+    register(check_caches, TAG)
     register(check_mappings, TAG)
     register(check_models, TAG, Tags.models)
     register(check_stored_assignments, TAG, Tags.database)
+    register(check_prepared_transactions, TAG, Tags.database)
 
 
 __all__ = ["CATALOGUE", "check_model", "check_models", "register_checks"]

@@ -13,6 +13,7 @@ from django.db import connections, router
 from horizon_shards import conf
 from horizon_shards.checks.catalogue import problem
 from horizon_shards.checks.engines import vendor_of
+from horizon_shards.checks.two_phase import check_engines
 from horizon_shards.exceptions import ConfigurationError
 
 ROUTER = "horizon_shards.routers.ShardRouter"
@@ -37,7 +38,7 @@ def check_group(alias: str) -> list[CheckMessage]:
         config = conf.read_group(alias)
     except ConfigurationError as error:
         return [] if _is_twice(alias) else [_bad_value(alias, error)]
-    return [*_engines(config), *_shared_directory(config)]
+    return [*_engines(config), *check_engines(config), *_shared_directory(config)]
 
 
 def physical_aliases(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -64,6 +65,9 @@ def _levels(alias: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping
     yield where, entry, conf.OWN_KEYS | conf.DJANGO_KEYS
     if isinstance(entry.get("MAPPING"), Mapping):
         yield f"{where}['MAPPING']", entry["MAPPING"], conf.MAPPING_KEYS
+    for name, known in (("READS", conf.READS_KEYS), ("MIGRATE", conf.MIGRATE_KEYS)):
+        if isinstance(entry.get(name), Mapping):
+            yield f"{where}[{name!r}]", entry[name], known
     for name, shard in _items(entry.get("SHARDS")):
         yield f"{where}['SHARDS'][{name!r}]", shard, conf.SHARD_KEYS
 
@@ -162,4 +166,4 @@ def _items(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _strings(value: Any) -> Iterable[str]:
-    return value if isinstance(value, list | tuple) else ()
+    return value if isinstance(value, list | tuple | Mapping) else ()

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
 
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from horizon_shards.directory.connection import Identity, identity_of, transaction
+from horizon_shards.directory.decisions import Decisions
 from horizon_shards.directory.retry import run
+from horizon_shards.directory.statements import chunks, fetch, insert
 from horizon_shards.exceptions import ConfigurationError
-
-T = TypeVar("T")
 
 ASSIGNMENT_TABLE = "horizon_shards_assignment"
 BUCKET_TABLE = "horizon_shards_bucket"
 BLOCK_TABLE = "horizon_shards_block"
-#: Rows or keys in one statement: below the 999 parameters that old SQLite versions allow.
-CHUNK_SIZE = 150
 
 LOOKUP = "SELECT key_text, shard FROM horizon_shards_assignment WHERE logical_database = %s AND key_text IN "
 COUNTS = (
@@ -64,6 +60,11 @@ class Directory:
         """What tells this directory from others: the physical database and the logical one."""
         return (*identity_of(self.alias), self.database)
 
+    @property
+    def decisions(self) -> Decisions:
+        """The log of decisions of transactions in two phases."""
+        return Decisions(self.alias, database=self.database)
+
     def lookup(self, keys: Iterable[str]) -> dict[str, str]:
         """The shards of those keys that have an assignment."""
         wanted = sorted(set(keys))
@@ -86,7 +87,7 @@ class Directory:
         def work(connection: BaseDatabaseWrapper) -> tuple[dict[str, str], frozenset[str]]:
             winners: dict[str, str] = {}
             created: set[str] = set()
-            for chunk in _chunks(wanted):
+            for chunk in chunks(wanted):
                 self._assign_chunk(connection, chunk, winners, created)
             return winners, frozenset(created)
 
@@ -96,7 +97,7 @@ class Directory:
         """How many keys are assigned to each shard that has any."""
 
         def work(connection: BaseDatabaseWrapper) -> dict[str, int]:
-            return dict(_fetch(connection, COUNTS, [self.database]))
+            return dict(fetch(connection, COUNTS, [self.database]))
 
         return run(self.alias, work, write=False)
 
@@ -140,9 +141,9 @@ class Directory:
 
     def _lookup(self, connection: BaseDatabaseWrapper, keys: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        for chunk in _chunks(keys):
+        for chunk in chunks(keys):
             places = ", ".join(["%s"] * len(chunk))
-            found.update(_fetch(connection, f"{LOOKUP}({places})", [self.database, *chunk]))
+            found.update(fetch(connection, f"{LOOKUP}({places})", [self.database, *chunk]))
         return found
 
     def _assign_chunk(
@@ -167,10 +168,10 @@ class Directory:
 
     def _insert_assignments(self, connection: BaseDatabaseWrapper, rows: Sequence[NewAssignment]) -> None:
         values = [(self.database, row.key, row.label, row.shard, row.bucket) for row in rows]
-        _insert(connection, ASSIGNMENT_TABLE, ("logical_database", "key_text", "label", "shard", "bucket"), values)
+        insert(connection, ASSIGNMENT_TABLE, ("logical_database", "key_text", "label", "shard", "bucket"), values)
 
     def _bucket_table(self, connection: BaseDatabaseWrapper) -> tuple[str, ...]:
-        rows = _fetch(connection, BUCKETS, [self.database])
+        rows = fetch(connection, BUCKETS, [self.database])
         if [bucket for bucket, _ in rows] != list(range(len(rows))):
             raise ConfigurationError(
                 f"The bucket table of {self.database!r} in {self.alias!r} ({BUCKET_TABLE}) has holes: "
@@ -183,8 +184,8 @@ class Directory:
         rows = [(self.database, bucket, shard) for bucket, shard in enumerate(shards)]
         try:
             with transaction(connection):
-                for chunk in _chunks(rows):
-                    _insert(connection, BUCKET_TABLE, ("logical_database", "bucket", "shard"), chunk)
+                for chunk in chunks(rows):
+                    insert(connection, BUCKET_TABLE, ("logical_database", "bucket", "shard"), chunk)
         except IntegrityError:
             return
 
@@ -199,26 +200,6 @@ class Directory:
 
     def _start_counter(self, connection: BaseDatabaseWrapper, name: str) -> None:
         try:
-            _insert(connection, BLOCK_TABLE, ("logical_database", "name", "next_number"), [(self.database, name, 0)])
+            insert(connection, BLOCK_TABLE, ("logical_database", "name", "next_number"), [(self.database, name, 0)])
         except IntegrityError:
             return
-
-
-def _insert(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    row = "(" + ", ".join(["%s"] * len(columns)) + ")"
-    # Table and columns are constants of this module.
-    sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [value for values in rows for value in values])
-
-
-def _fetch(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return list(cursor.fetchall())
-
-
-def _chunks(items: Sequence[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, CHUNK_SIZE)):
-        yield chunk

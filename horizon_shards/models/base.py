@@ -122,13 +122,14 @@ def _delete(instance: models.Model, delete: Callable[..., Any], *args: Any, **kw
 
 def _refresh(instance: models.Model, refresh: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     try:
-        with _placed(instance):
+        with _placed(instance), context.reading_from_primary():
             refresh(*args, **kwargs)
         return
     except type(instance).DoesNotExist:  # type: ignore[attr-defined]
         if not _needs_placing(instance):
             raise
-    refresh(*args, **kwargs)
+    with context.reading_from_primary():
+        refresh(*args, **kwargs)
 
 
 def _placed(instance: models.Model) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The three tables of a directory, as models for migrations and the admin; the package itself asks them in SQL."""
+"""The tables of a directory, as models for migrations and the admin; the package itself asks them in SQL."""
 
 from __future__ import annotations
 
@@ -59,3 +59,22 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"{self.logical_database} {self.name}: {self.next_number}"
+
+
+class Decision(models.Model):
+    """What became of a transaction in two phases; kept until no shard has a part of it that is prepared."""
+
+    id = models.BigAutoField(primary_key=True)
+    logical_database = models.CharField(max_length=63)
+    gid = models.CharField(max_length=63)
+    outcome = models.CharField(max_length=10)
+    shards = models.TextField(help_text="The names of the shards that were written to, in JSON.")
+    decided_at = models.BigIntegerField(help_text="Seconds since 1970.")
+
+    class Meta:
+        app_label = "horizon_shards"
+        db_table = "horizon_shards_decision"
+        constraints = (models.UniqueConstraint(fields=["logical_database", "gid"], name="horizon_shards_one_decision"),)
+
+    def __str__(self) -> str:
+        return f"{self.logical_database} {self.gid}: {self.outcome}"

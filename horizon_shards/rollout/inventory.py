@@ -10,9 +10,13 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 
+from horizon_shards.backends.sharded.lag import lag_of
+from horizon_shards.backends.sharded.twophase.branches import BRANCHES
+from horizon_shards.backends.sharded.twophase.recovery import prepared_on
 from horizon_shards.conf import ShardConfig
 from horizon_shards.declarations import declared_models
 from horizon_shards.exceptions import HorizonShardsError
+from horizon_shards.rollout.economy import Connections, connections_of
 from horizon_shards.rollout.shards import on_each_shard
 from horizon_shards.rollout.status import PARALLEL, migrations_of
 from horizon_shards.topology import Group
@@ -22,6 +26,9 @@ from horizon_shards.topology import Group
 class DatabaseState:
     """One physical database of a shard. ``answer_ms``: how long connecting and one query took.
 
+    ``lag_seconds``: of a replica; None where it does not know, or may not be asked.
+    ``connections``: how many its server has, and takes; None where it has no server, or may not be asked.
+    ``prepared``: transactions in two phases that wait for their end there; None where that cannot be asked.
     ``rows``: by model label, None where the table could not be counted; of primaries only.
     """
 
@@ -33,6 +40,9 @@ class DatabaseState:
     error: str | None = None
     rows: dict[str, int | None] = field(default_factory=dict)
     pending_migrations: int | None = None
+    lag_seconds: float | None = None
+    prepared: int | None = None
+    connections: Connections | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,33 @@ def _primary(group: Group, shard: ShardConfig, *, count_rows: bool) -> DatabaseS
         error=migrations.error,
         rows=_rows(group, shard) if count_rows else {},
         pending_migrations=None if migrations.error else migrations.pending,
+        prepared=_prepared(shard),
+        connections=connections_of(connections[shard.primary]),
     )
+
+
+def _prepared(shard: ShardConfig) -> int | None:
+    connection = connections[shard.primary]
+    try:
+        return len(prepared_on(connection, shard.name)) if connection.vendor in BRANCHES else None
+    except DatabaseError:
+        return None
 
 
 def _replica(shard: ShardConfig, alias: str) -> DatabaseState:
     answer_ms, error = _ask(alias)
-    return DatabaseState(shard.name, "replica", alias, reachable=error is None, answer_ms=answer_ms, error=error)
+    lag = _lag(alias) if error is None else None
+    taken = connections_of(connections[alias]) if error is None else None
+    return DatabaseState(
+        shard.name, "replica", alias, error is None, answer_ms, error, lag_seconds=lag, connections=taken
+    )
+
+
+def _lag(alias: str) -> float | None:
+    try:
+        return lag_of(connections[alias])
+    except DatabaseError:
+        return None
 
 
 def _ask(alias: str) -> tuple[float | None, str | None]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
 from django.apps import apps
 from django.core.management.commands.migrate import Command as DjangoMigrate
+from django.db import OperationalError
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.models.signals import pre_migrate
 
 from horizon_shards.conf import ShardConfig
+from horizon_shards.directory.retry import is_lock
+from horizon_shards.rollout.locking import migrating_alone
 from horizon_shards.rollout.progress import Progress
 from horizon_shards.rollout.shards import on_each_shard
 from horizon_shards.topology import Group
@@ -50,21 +53,44 @@ class MigrateOneShard(DjangoMigrate):
 
 
 def migrate_shards(
-    group: Group, options: Mapping[str, Any], *, parallel: int, progress: Progress
+    group: Group, options: Mapping[str, Any], *, parallel: int, progress: Progress, is_reading: bool = False
 ) -> dict[str, ShardOutcome]:
     """Run Django's ``migrate`` with ``options`` on the primary of each shard; outcomes by shard name.
 
     A shard that fails does not stop the others. Each keeps its own ``django_migrations``, so the same call
-    goes on where each shard stopped.
+    goes on where each shard stopped. Each is locked against another ``migrate``, unless ``is_reading``. The canary
+    shard goes first and alone; where it fails the others are not begun.
     """
 
     def work(shard: ShardConfig) -> ShardOutcome:
-        return _migrate(shard, options, progress)
+        with ExitStack() as stack:
+            if not is_reading:
+                stack.enter_context(_alone(group, shard))
+            return _migrate(shard, options, progress)
+
+    def safely(shard: ShardConfig) -> ShardOutcome:
+        try:
+            return work(shard)
+        except OperationalError as error:  # of the lock
+            progress.end(shard.name, error=_one_line(error))
+            return ShardOutcome(shard.name, shard.primary, "", _one_line(error), 1)
 
     # Modules are imported once here, not by several threads at the same time.
     MigrationLoader(None, ignore_no_migrations=True)
     with _counting(group, progress):
-        return on_each_shard(group, work, parallel=parallel, tick=progress.draw)
+        canary = group.config.migrate.canary if not is_reading else None
+        first = on_each_shard(group, safely, parallel=1, shards=[canary]) if canary else {}
+        if any(outcome.error for outcome in first.values()):
+            return first
+        rest = [name for name in group.shard_names if name not in first]
+        return {**first, **on_each_shard(group, safely, parallel=parallel, tick=progress.draw, shards=rest)}
+
+
+def _alone(group: Group, shard: ShardConfig) -> AbstractContextManager[None]:
+    config = group.config.migrate
+    return migrating_alone(
+        shard.primary, wait_seconds=config.wait_seconds, lock_timeout_seconds=config.lock_timeout_seconds
+    )
 
 
 def _migrate(shard: ShardConfig, options: Mapping[str, Any], progress: Progress) -> ShardOutcome:
@@ -99,6 +125,8 @@ def _run(
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error, OperationalError) and is_lock(error):
+        text += ". A transaction holds the table: end it, or raise MIGRATE['LOCK_TIMEOUT_SECONDS']"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -23,13 +23,14 @@ def on_each_shard(
     *,
     parallel: int,
     tick: Callable[[], None] = lambda: None,
+    shards: Sequence[str] | None = None,
 ) -> dict[str, T]:
-    """The result of ``work`` for each shard by name, with everything inside pinned to that shard.
+    """The result of ``work`` for each of the shards (all) by name, with everything inside pinned to that shard.
 
     At most ``parallel`` shards at once, each in a thread whose connections are closed at its end. ``work``
     must not raise; ``tick`` is called in the calling thread while others work.
     """
-    shards = list(group.shards.values())
+    chosen = [group.shards[name] for name in (group.shard_names if shards is None else shards)]
 
     def pinned(shard: ShardConfig) -> T:
         # Taken through the logical database, so that a test that allows that one may use the shard.
@@ -37,9 +38,9 @@ def on_each_shard(
         with context.using_shard(shard.name, database=group.alias), context.allow_one_copy():
             return work(shard)
 
-    if parallel == 1 or len(shards) == 1 or must_share_connections(group):
-        return {shard.name: pinned(shard) for shard in shards}
-    return _in_threads(shards, pinned, parallel=parallel, tick=tick)
+    if parallel == 1 or len(chosen) == 1 or must_share_connections(group):
+        return {shard.name: pinned(shard) for shard in chosen}
+    return _in_threads(chosen, pinned, parallel=parallel, tick=tick)
 
 
 def must_share_connections(group: Group) -> bool:
@@ -63,7 +64,7 @@ def _in_threads(
         finally:
             connections.close_all()
 
-    pool = ThreadPoolExecutor(max_workers=min(parallel, len(shards)), thread_name_prefix="horizon-shards")
+    pool = ThreadPoolExecutor(max_workers=max(1, min(parallel, len(shards))), thread_name_prefix="horizon-shards")
     try:
         futures = {shard.name: pool.submit(closing, shard) for shard in shards}
         _wait(list(futures.values()), tick)

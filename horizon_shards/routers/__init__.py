@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db import router
 from django.db.models import Model
 
+from horizon_shards import context
 from horizon_shards.declarations import Declaration, declaration_of, declaration_of_label
 from horizon_shards.exceptions import ConfigurationError
 from horizon_shards.topology import get_topology, group_of_alias
@@ -30,6 +31,7 @@ class ShardRouter:
         """As :meth:`db_for_read`: which shard is decided by the query, not here."""
         declaration = declaration_of(model)
         if declaration is not None:
+            _note_write(declaration.database)
             return declaration.database
         return _directory_of(model) or _own_database(model, hints, router.db_for_write)
 
@@ -70,6 +72,13 @@ class ShardRouter:
         if group is not None:
             return home == group.alias
         return None if home is None else False
+
+
+def _note_write(database: str) -> None:
+    """Who asks where to write may first look whether something is there (``get_or_create()``): on the primary."""
+    group = get_topology().groups.get(database)
+    if group is not None and group.has_replicas:
+        context.note_write(database)
 
 
 def _directory_of(model: type[Model]) -> str | None:

@@ -126,10 +126,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def schema_editor(self, *args: Any, **kwargs: Any) -> Any:
         """An editor on a connection without time-outs: changing a table takes as long as it takes."""
+        self.be_patient()
+        return super().schema_editor(*args, **kwargs)
+
+    def be_patient(self) -> None:
+        """Connect anew without time-outs, until the connection is closed; the driver cannot change them later.
+
+        For who needs something of the session (``GET_LOCK``, a variable) while tables are changed: a schema editor
+        does not connect anew after this. Does nothing inside ``atomic()``, or a second time.
+        """
         if not (self.in_atomic_block or self._is_patient):
             self.close()
             self._is_patient = True
-        return super().schema_editor(*args, **kwargs)
 
     def _close(self) -> None:
         self._hang_up()
@@ -144,11 +152,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # Transactions.
 
     def _commit(self) -> None:
-        """Commit; where that was sent and not answered, raise ``CommitUnknown`` and nothing else after it."""
-        try:
+        with self.committing("COMMIT"):
             super()._commit()  # type: ignore[misc]
+
+    @contextmanager
+    def committing(self, what: str) -> Iterator[None]:
+        """A COMMIT; where it was sent and not answered, raise ``CommitUnknown`` and nothing else after it."""
+        try:
+            yield
         except Error as error:
-            unknown = None if code_of(error) in NOT_COMMITTED else self._unknown("COMMIT", error)
+            unknown = None if code_of(error) in NOT_COMMITTED else self._unknown(what, error)
             self._abandon_transaction()
             if unknown is None:
                 raise

@@ -42,7 +42,7 @@ UNREACHABLE: Final = LOST | {
 }
 
 #: A COMMIT that was answered, or not sent: the transaction is rolled back.
-NOT_COMMITTED: Final = READ_ONLY | {SERVER_GONE, 1213}
+NOT_COMMITTED: Final = READ_ONLY | {SERVER_GONE, 1213, 1402, 1613, 1614}
 
 
 def code_of(error: BaseException) -> int | None:

@@ -14,6 +14,8 @@ CLUSTER_KEYS: Final = {"ROLE", "INSTANCES", "INSTANCE_HOST", "DEADLINE_SECONDS",
 ROLES: Final = ("primary", "replica")
 DEFAULT_PORT: Final = 3306
 DEADLINE_SECONDS: Final = 15.0
+#: Of a replica: the primary answers instead.
+REPLICA_DEADLINE_SECONDS: Final = 2.0
 #: A cluster endpoint of Aurora; reader and custom endpoints have more words before the account's.
 AURORA_ENDPOINT: Final = re.compile(
     r"[^.]+\.cluster-(?P<account>[a-z0-9]+)\.(?P<region>[a-z0-9-]+)\.rds\.(?P<domain>amazonaws\.com(\.cn)?)"
@@ -54,12 +56,13 @@ def read_options(alias: str, settings: Mapping[str, Any]) -> ClusterOptions:
     role = given.get("ROLE", "primary")
     if role not in ROLES:
         raise ConfigurationError(f"{where}['ROLE'] must be one of {', '.join(ROLES)}, not {role!r}.")
+    deadline = DEADLINE_SECONDS if role == "primary" else REPLICA_DEADLINE_SECONDS
     port = int(settings.get("PORT") or DEFAULT_PORT)
     return ClusterOptions(
         role=role,
         instances=tuple(address(text, port=port) for text in _instances(given, where)),
         instance_host=given.get("INSTANCE_HOST") or instance_host(settings.get("HOST") or ""),
-        deadline_seconds=_seconds(given.get("DEADLINE_SECONDS", DEADLINE_SECONDS), where),
+        deadline_seconds=_seconds(given.get("DEADLINE_SECONDS", deadline), where),
         iam=bool(given.get("IAM", False)),
         secret=given.get("SECRET"),
         region=given.get("REGION") or _region(settings.get("HOST") or ""),

@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base as postgresql
 
 from horizon_shards.backends.redshift.creation import DatabaseCreation
+from horizon_shards.backends.redshift.credentials import credentials_of
 from horizon_shards.backends.redshift.features import DatabaseFeatures
 from horizon_shards.backends.redshift.introspection import DatabaseIntrospection
 from horizon_shards.backends.redshift.literals import Varbyte, register_literals
@@ -16,7 +17,7 @@ from horizon_shards.backends.redshift.operations import DatabaseOperations
 from horizon_shards.backends.redshift.schema import DatabaseSchemaEditor
 
 #: Of ``OPTIONS``; the rest goes to the driver.
-OWN_OPTIONS = frozenset({"primary_keys", "directory", "bytes_per_character"})
+OWN_OPTIONS = frozenset({"primary_keys", "directory", "bytes_per_character", "iam", "iam_role"})
 MAX_VARCHAR = 65_535
 
 
@@ -75,6 +76,9 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         params: dict[str, Any] = super().get_connection_params()
         if self.settings_dict["NAME"] is None:
             params["dbname"] = self.maintenance_database
+        if "iam" in self.settings_dict["OPTIONS"]:
+            found = credentials_of(self.alias, self.settings_dict)
+            params["user"], params["password"] = found.user, found.password
         for name in OWN_OPTIONS:
             params.pop(name, None)
         params.setdefault("sslmode", "require")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import NotSupportedError
@@ -21,8 +22,28 @@ class Dialect(compiler.SQLCompiler):
         return super().compile(node) if render is None else render(node, self, self.connection)
 
 
+_QUOTED = re.compile(r'"[^"]*"|\'[^\']*\'')
+
+
+def _in_parentheses(sql: str) -> bool:
+    """Whether one pair of parentheses is around the whole."""
+    depth, bare = 0, _QUOTED.sub("", sql.strip())
+    for position, sign in enumerate(bare):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0:
+            return position > 0 and position == len(bare) - 1
+    return False
+
+
 class SQLCompiler(Dialect):
     """SELECT."""
+
+    def get_combinator_sql(self, combinator: Any, all: Any) -> Any:
+        """A part that stands alone is a table: nothing may follow a SELECT in parentheses."""
+        sql, params = super().get_combinator_sql(combinator, all)
+        if len(sql) == 1 and _in_parentheses(sql[0]):
+            sql = [f"SELECT * FROM {sql[0]} U0"]
+        return sql, params
 
 
 class SQLInsertCompiler(Dialect, compiler.SQLInsertCompiler):
@@ -35,8 +56,9 @@ class SQLInsertCompiler(Dialect, compiler.SQLInsertCompiler):
         super().execute_sql(None)
         for obj in self.query.objs:
             obj._state.adding, obj._state.db = False, self.connection.alias
-        known = returning_fields and len(returning_fields) == 1 and returning_fields[0].primary_key
-        return [(obj.pk,) for obj in self.query.objs] if known else []
+        # Of a child with a table of its own, the key is another field. What else was to be returned, Django defers.
+        known = returning_fields and returning_fields[0].primary_key
+        return [(getattr(obj, returning_fields[0].attname),) for obj in self.query.objs] if known else []
 
     def _give_keys(self) -> bool:
         key = self.query.get_meta().pk

@@ -23,6 +23,7 @@ from django.db.models.fields.json import (
     KeyTransform,
     KeyTransformIsNull,
 )
+from django.db.models.fields.tuple_lookups import TupleExact
 from django.db.models.functions import (
     SHA1,
     SHA224,
@@ -36,6 +37,7 @@ from django.db.models.functions import (
     StrIndex,
 )
 from django.db.models.functions.text import ConcatPair
+from django.db.models.sql import Query
 
 from horizon_shards.backends.redshift.literals import SuperValue, quoted
 from horizon_shards.backends.redshift.windows import needs_frame, with_frame
@@ -48,8 +50,13 @@ _RENDER: dict[type, Render] = {}
 
 @cache
 def rendering_of(kind: type) -> Render | None:
-    """The function that writes expressions of a class, or None where Django's own will do."""
-    return next((_RENDER[parent] for parent in kind.__mro__ if parent in _RENDER), None)
+    """The function that writes expressions of a class, or None where Django's own will do, or the class's own."""
+    for parent in kind.__mro__:
+        if parent in _RENDER:
+            return _RENDER[parent]
+        if vars(parent).keys() & {"as_sql", "as_redshift"}:
+            return None
+    return None
 
 
 def _renders(*kinds: type | None) -> Callable[[Render], Render]:
@@ -91,6 +98,15 @@ def now(node: Any, compiler: Any, connection: Any) -> SQL:
 def str_index(node: Any, compiler: Any, connection: Any) -> SQL:
     """INSTR has another name."""
     return node.as_sql(compiler, connection, function="STRPOS")  # type: ignore[no-any-return]
+
+
+@_renders(Cast)
+def cast(node: Any, compiler: Any, connection: Any) -> SQL:
+    """A varchar is cut off by bytes, of which a character has several; ``max_length`` counts characters."""
+    length = getattr(node.output_field, "max_length", None)
+    if node.output_field.get_internal_type() != "CharField" or length is None:
+        return node.as_sql(compiler, connection)  # type: ignore[no-any-return]
+    return node.as_sql(compiler, connection, template=f"LEFT(CAST(%(expressions)s AS %(db_type)s), {length})")  # type: ignore[no-any-return]
 
 
 @_renders(Log)
@@ -233,6 +249,16 @@ def _scaled(node: Any, compiler: Any, connection: Any) -> SQL:
     (left, left_params), (right, right_params) = compiler.compile(node.lhs), compiler.compile(node.rhs)
     sql = connection.ops.combine_expression(node.connector, [left, right])
     return f"CAST(({sql}) AS BIGINT)", (*left_params, *right_params)
+
+
+@_renders(TupleExact)
+def tuple_exact(node: Any, compiler: Any, connection: Any) -> SQL:
+    """There are no row constructors: Django writes the columns of values apart, but those of a subquery together."""
+    if isinstance(node.rhs, Query):
+        raise NotSupportedError(
+            "Redshift compares a composite key with no subquery: use __in, or read the key first and compare with that."
+        )
+    return node.as_sql(compiler, connection)  # type: ignore[no-any-return]
 
 
 # ---- JSON in SUPER ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from horizon_shards.backends.redshift.storage import Storage
 #: ``pg_class_info.reldiststyle``, as AWS documents it.
 DISTSTYLES = {0: "even", 1: "key", 8: "all", 10: "auto", 11: "auto", 12: "auto"}
 
+#: The bytes of the longest text, which is that of a TextField.
+MAX_VARCHAR = 65_535
+
 COLUMNS = """
     SELECT a.attname, a.attnotnull, d.adsrc, t.description
     FROM pg_attribute a
@@ -46,8 +49,10 @@ class DatabaseIntrospection(PostgreSQLIntrospection):
     }
 
     def get_field_type(self, data_type: Any, description: Any) -> Any:
-        """A number that the table counts is an automatic field."""
+        """A number that the table counts is an automatic field; text of the greatest length is a TextField."""
         kind = super().get_field_type(data_type, description)
+        if kind == "CharField" and description.display_size == MAX_VARCHAR:
+            return "TextField"
         if description.is_autofield:
             return {"IntegerField": "AutoField", "BigIntegerField": "BigAutoField"}.get(str(kind), kind)
         return kind

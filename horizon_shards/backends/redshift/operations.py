@@ -117,8 +117,14 @@ class DatabaseOperations(PostgreSQLOperations):
         return "REGEXP_INSTR(%s, %s, 1, 1, 0, 'i') > 0" if lookup_type == "iregex" else "%s ~ %s"
 
     def prepare_join_on_clause(self, lhs_table: Any, lhs_field: Any, rhs_table: Any, rhs_field: Any) -> Any:
-        """No cast around a join column: it would keep the join from staying on one node."""
-        return BaseDatabaseOperations.prepare_join_on_clause(self, lhs_table, lhs_field, rhs_table, rhs_field)
+        """No cast around a join column, which would keep the join from staying on one node, but of text to number."""
+        join = (lhs_table, lhs_field, rhs_table, rhs_field)
+        texts = [
+            str(field.db_type(self.connection)).startswith(("varchar", "char")) for field in (lhs_field, rhs_field)
+        ]
+        if texts[0] != texts[1]:
+            return super().prepare_join_on_clause(*join)
+        return BaseDatabaseOperations.prepare_join_on_clause(self, *join)
 
     def unification_cast_sql(self, output_field: Any) -> str:
         """Arms of a union say the types that are stored as others."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.db import NotSupportedError
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor, _related_non_m2m_objects
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor as PostgreSQLSchemaEditor
 from django.db.models import Model, UniqueConstraint
@@ -108,6 +109,8 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
 
     def create_model(self, model: Any) -> None:
         """Create the table; a composite primary key stands in it only where it is declared."""
+        for field in model._meta.local_fields:
+            _refuse_database_on_delete(field)
         self._composite_declared = self._declares(model, "primary_key")
         super().create_model(model)
 
@@ -207,6 +210,7 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         if field.many_to_many and field.remote_field.through._meta.auto_created:
             self.create_model(field.remote_field.through)
             return
+        _refuse_database_on_delete(field)
         if field.db_parameters(connection=self.connection)["type"] is None:
             return
         if field.primary_key or field.get_internal_type() in AUTO_FIELDS or self._has_no_plain_default(field):
@@ -269,6 +273,7 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
         new_db_params: Any,
         strict: bool = False,
     ) -> None:
+        _refuse_database_on_delete(new_field)
         if self._is_only_renamed(model, old_field, new_field, old_type, new_type):
             self._rename(model, old_field, new_field, new_type)
         elif self._can_grow(model, old_field, new_field, old_type, new_type):
@@ -277,7 +282,8 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
             self._alter_table(model, action)
         else:
             rebuild(self, model, replace=(old_field, new_field))
-            return self._follow(old_field, new_field, old_type, new_type)
+            return self._follow(old_field, new_field)
+        self._follow(old_field, new_field)
         self._comment(model, old_field, new_field)
         self._redeclare(model, old_field, new_field)
 
@@ -317,27 +323,58 @@ class DatabaseSchemaEditor(PostgreSQLSchemaEditor):
     def _redeclare(self, model: Any, old: Any, new: Any) -> None:
         """Uniqueness and foreign keys of a column that kept its table."""
         if old.unique and not old.primary_key and not new.unique and self._declares(model, "unique"):
-            for name in self._constraint_names(model, [new.column], unique=True, primary_key=False):
+            others = {constraint.name for constraint in model._meta.constraints}
+            for name in self._constraint_names(model, [new.column], unique=True, primary_key=False, exclude=others):
                 self.execute(self._delete_unique_sql(model, name))
         if new.unique and not new.primary_key and not old.unique:
             self.execute(self._create_unique_sql(model, [new]))
-        had, has = (bool(field.remote_field and field.db_constraint) for field in (old, new))
-        if has and not had:
-            self.execute(self._create_fk_sql(model, new, "_fk_%(to_table)s_%(to_column)s"))
-        elif had and not has and self._declares(model, "foreign_key"):
-            for name in self._constraint_names(model, [new.column], foreign_key=True):
-                self.execute(self._delete_fk_sql(model, name))
+        if self._declares(model, "foreign_key") and _target(old) != _target(new):
+            self._refer(model, new, _target(new))
 
-    def _follow(self, old_field: Any, new_field: Any, old_type: Any, new_type: Any) -> None:
-        """Columns that refer to a changed column change with it."""
-        if old_type == new_type or not (new_field.primary_key or new_field.unique):
+    def _refer(self, model: Any, field: Any, wanted: tuple[str, str] | None) -> None:
+        """Declare what a column refers to; a table that was only renamed is still the one that it refers to."""
+        with self.connection.cursor() as cursor:
+            found = self.connection.introspection.get_constraints(cursor, model._meta.db_table)
+        now = {name: entry["foreign_key"] for name, entry in found.items() if entry["columns"] == [field.column]}
+        for name, target in now.items():
+            if target is not None and target != wanted:
+                self.execute(self._delete_fk_sql(model, name))
+        waits = any("FOREIGN KEY" in str(sql) and _is_of(sql, model, field) for sql in self.deferred_sql)
+        if wanted and wanted not in now.values() and not waits:
+            self.execute(self._create_fk_sql(model, field, "_fk_%(to_table)s_%(to_column)s"))
+
+    def _follow(self, old_field: Any, new_field: Any) -> None:
+        """Columns that refer to a changed column change with it: those of small numbers are of another type."""
+        before, after = (field.rel_db_type(connection=self.connection) for field in (old_field, new_field))
+        if before == after or not (new_field.primary_key or new_field.unique):
             return
         for old_relation, new_relation in _related_non_m2m_objects(old_field, new_field):
             before = old_relation.field.db_parameters(connection=self.connection)["type"]
             after = new_relation.field.db_parameters(connection=self.connection)["type"]
             if before != after:
                 rebuild(self, new_relation.related_model, replace=(old_relation.field, new_relation.field))
-                self._follow(old_relation.field, new_relation.field, before, after)
+                self._follow(old_relation.field, new_relation.field)
+
+
+def _is_of(sql: Any, model: type[Model], field: Any) -> bool:
+    return hasattr(sql, "references_column") and bool(sql.references_column(model._meta.db_table, field.column))
+
+
+def _target(field: Any) -> tuple[str, str] | None:
+    """The table and the column that a foreign key of the database refers to."""
+    if not field.remote_field or not field.db_constraint:
+        return None
+    return field.remote_field.model._meta.db_table, field.target_field.column
+
+
+def _refuse_database_on_delete(field: Any) -> None:
+    """``DB_CASCADE`` and its like (Django 6.1) would leave the rows: nothing is enforced."""
+    on_delete = getattr(field.remote_field, "on_delete", None)
+    if hasattr(on_delete, "on_delete_sql"):
+        raise NotSupportedError(
+            f"{field}: Redshift deletes and changes no rows by a foreign key: use CASCADE, SET_NULL or another "
+            "on_delete of Django's, not one of the database."
+        )
 
 
 def _needs_new_table(before: Storage, wanted: Storage) -> bool:

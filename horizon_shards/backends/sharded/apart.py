@@ -10,6 +10,7 @@ from django.db.models import Avg, Case, Count, Max, Min, Sum, TextField, Value, 
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Cast
 
+from horizon_shards.backends.sharded.equality import groupable
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key
 from horizon_shards.backends.sharded.order import TEXT, comparable, internal_type, nulls_first, output_field
 from horizon_shards.backends.sharded.partials import (
@@ -43,7 +44,7 @@ def partial_over(aggregate: Any, connection: Any, tables: Tables | None) -> Part
 def _distinct(result: Any) -> Split:
     def split(aggregate: Any, connection: Any) -> Partial:
         source = sources_of(aggregate)[0]
-        how = comparable(source, connection, what="DISTINCT")
+        how = groupable(source, connection, what="DISTINCT")
         key = how.key or (lambda value: value)
         value = _where(aggregate, source)
 

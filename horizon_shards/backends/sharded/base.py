@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from django.db import OperationalError, connections
+from django.db import Error, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import debug_transaction
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.client import DatabaseClient
-from horizon_shards.backends.sharded.creation import DatabaseCreation
+from horizon_shards.backends.sharded.creation import MADE, DatabaseCreation
 from horizon_shards.backends.sharded.cursor import LogicalCursor
 from horizon_shards.backends.sharded.features import DatabaseFeatures
 from horizon_shards.backends.sharded.introspection import DatabaseIntrospection
 from horizon_shards.backends.sharded.operations import DatabaseOperations
 from horizon_shards.backends.sharded.querylog import tee_queries
+from horizon_shards.backends.sharded.replicas import Replicas
 from horizon_shards.backends.sharded.schema import ShardedSchemaEditor
 from horizon_shards.backends.sharded.testcase import allow_lead, allow_shard
 from horizon_shards.backends.sharded.transaction import ShardedTransaction
@@ -45,6 +46,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         self.taken: dict[str, Any] = {}
         self._force_debug_cursor = False
+        self._replicas: Replicas | None = None
         super().__init__(settings_dict, alias)
         self._transaction: ShardedTransaction | None = None
 
@@ -91,9 +93,24 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     def lead(self) -> Any:
         """The connection of a shard that answers for the engine: an open one, so that one shard may be down."""
         taken = (connection for connection in self.taken.values() if connection.connection is not None)
-        connection = next(taken, None) or connections[self.group.config.shards[0].primary]
+        connection = next(taken, None) or self._first()
         allow_lead(self, connection)
         return connection
+
+    def _first(self) -> Any:
+        """The first shard's connection; where answers may go without shards, the first that can be opened."""
+        if context.missing_shards() is None or self.group.config.partial != "return":
+            return connections[self.group.config.shards[0].primary]
+        return self.opened(self.group.shard_names)
+
+    def opened(self, shards: Sequence[str]) -> Any:
+        """The connection of the first shard that is there: some engines tell their version before SQL is made."""
+        found = [self.compiling_connection(shard) for shard in shards]
+        for connection in found:
+            with suppress(OperationalError):
+                connection.ensure_connection()
+                return connection
+        return found[0]
 
     def ask_engine(self, question: Callable[[Any], Any]) -> Any:
         """What the lead answers, or the first shard that can be reached: some answers come from the server."""
@@ -124,7 +141,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def compiling_connection(self, shard: str) -> Any:
         """The connection to make SQL for; not yet taken, since no query may come of it."""
-        connection: Any = connections[self.group.shard(shard).primary]
+        connection: Any = connections[self.group.primaries[shard]]
         if "cursor" in connection.__dict__ or connection.connection is None:
             allow_lead(self, connection)
         return connection
@@ -139,6 +156,41 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         """As :meth:`enter`, for a read on the connection that :meth:`compiling_connection` gave."""
         self._take(shard, connection)
         self.join(shard, connection, write=False)
+
+    @property
+    def replicas(self) -> Replicas:
+        """The replicas that this connection reads from."""
+        if self._replicas is None or self._replicas.group is not self.group:
+            self._replicas = Replicas(self.group)
+        return self._replicas
+
+    def replica(self, shard: str) -> Any:
+        """The connection to a replica that a read of the shard may go to now, or None: it goes to the primary.
+
+        Test databases have none: what settings name as a replica would be the developer's own.
+        """
+        if not self.group.has_replicas or MADE in self.settings_dict.get("TEST", {}):
+            return None
+        if self._in_transaction(False, (shard,)) or connections[self.group.primaries[shard]].in_atomic_block:
+            return None
+        if context.must_read_primary(self.alias, shard, self.group.config.reads.own_writes_seconds):
+            return None
+        connection = self.replicas.connection(shard)
+        if connection is not None:
+            tee_queries(self, shard, connection)
+            connection.force_debug_cursor = connection.force_debug_cursor or self._force_debug_cursor
+        return connection
+
+    def enlist_readers(self, shards: Iterable[str]) -> dict[str, Any]:
+        """As :meth:`enlist` for a read, of replicas where that may be."""
+        found = {shard: self.replica(shard) for shard in shards} if self.group.has_replicas else {}
+        primaries = self.enlist([shard for shard in shards if found.get(shard) is None], write=False)
+        return {shard: primaries.get(shard) or found[shard] for shard in shards}
+
+    def leave_replica(self, connection: Any) -> None:
+        """After an error of a replica: the primary is asked, for some time."""
+        if not is_alive(connection):
+            self.replicas.leave(connection)
 
     @property
     def is_outside_transaction(self) -> bool:
@@ -170,6 +222,9 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     def _in_transaction(self, write: bool, shards: tuple[str, ...]) -> bool:
         autocommit = self.get_autocommit()
         self.validate_no_broken_transaction()
+        if write and self.group.has_replicas:
+            for shard in shards:
+                context.note_write(self.alias, shard)
         if autocommit:
             if write:
                 self._tell_of_foreign_atomic(shards)
@@ -210,6 +265,8 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         for connection in self.taken.values():
             if not connection.in_atomic_block:
                 connection.close()
+        if self._replicas is not None:
+            self._replicas.close()
 
     def is_usable(self) -> bool:
         """Always: each shard's connection is checked by itself."""
@@ -271,7 +328,8 @@ class DatabaseWrapper(BaseDatabaseWrapper):
     @force_debug_cursor.setter
     def force_debug_cursor(self, value: bool) -> None:
         self._force_debug_cursor = value
-        for connection in self.taken.values():
+        read = () if self._replicas is None else self._replicas.health
+        for connection in (*self.taken.values(), *(connections[alias] for alias in read)):
             connection.force_debug_cursor = value
 
     @contextmanager
@@ -280,7 +338,13 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         with ExitStack() as stack:
             for shard in self.group.shard_names:
                 stack.enter_context(self.shard_connection(shard).execute_wrapper(wrapper))
+            for alias in self._replica_aliases():
+                stack.enter_context(connections[alias].execute_wrapper(wrapper))
             yield
+
+    def _replica_aliases(self) -> list[str]:
+        shards = self.group.config.shards if self.group.has_replicas else ()
+        return [alias for shard in shards for alias in shard.replicas]
 
     def schema_editor(self, *args: Any, **kwargs: Any) -> Any:
         """An editor that changes all shards; with ``collect_sql`` that of one shard."""
@@ -313,3 +377,11 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
 def _disable_constraint_checking(connection: Any) -> bool:
     return bool(connection.disable_constraint_checking())
+
+
+def is_alive(connection: Any) -> bool:
+    """Whether a physical connection still answers; an error of a query does not tell."""
+    try:
+        return connection.connection is not None and bool(connection.is_usable())
+    except Error:
+        return False

@@ -24,8 +24,16 @@ class Pending(str):
 class BoundIn(In):
     """IN over values, one of which may be NULL: then it is unknown for every row that has none of the others."""
 
+    #: Whether Django may leave out what needs one of no values. It does so with all that an aggregate over such a
+    #: condition is compared with, which then is not 0 but nothing.
+    is_left_out = True
+
     def __init__(self, lhs: Any, values: Iterable[Any]) -> None:
         super().__init__(lhs, list(values))
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """IN, or plainly false where there are no values."""
+        return super().as_sql(compiler, connection) if self.rhs or self.is_left_out else ("1 = 0", ())
 
     def process_rhs(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         """The values as parameters; whole numbers are written out, since engines limit the parameters."""
@@ -39,6 +47,14 @@ class BoundIn(In):
         left = [param for text, param in zip(written, params, strict=True) if text is None]
         texts = [text or sql for text, sql in zip(written, sqls, strict=True)]
         return f"({', '.join(texts + nulls)})", tuple(left)
+
+
+def written_out(answer: Any) -> Any:
+    """The answer, with SQL also where there are no values."""
+    for part in answer.children if isinstance(answer, WhereNode) else [answer]:
+        if isinstance(part, BoundIn):
+            part.is_left_out = False
+    return answer
 
 
 class PendingIn(BoundIn):

@@ -46,8 +46,8 @@ class ScatterCombined(RowsOfShards):
         self._compare()
 
     def _leaves_one_part(self) -> bool:
-        """Whether Django leaves out all parts of a union but one, since they can find nothing, and so keeps repeats."""
-        if self.query.combinator != "union" or self.query.is_sliced:
+        """Whether Django leaves out all parts but one, since they can find nothing, and so keeps repeats."""
+        if self.query.combinator == "intersection" or self.query.is_sliced:
             return False
         return sum(map(self._finds, self.query.combined_queries)) == 1
 

@@ -69,6 +69,9 @@ def _cell(values: list[Any], expression: Any, connection: Any) -> str:
 
 
 def _sqlite(expression: Any, connection: Any) -> str:
+    if internal_type(output_field(expression)) == "DecimalField":
+        # Django writes decimals as text, which a numeric column, and no other value, compares as a number.
+        return "CAST(%s AS NUMERIC)"
     collation = None if expression.contains_aggregate else collation_of(expression, connection)
     return "%s" if collation is None else f"(%s COLLATE {collation_sql(collation)})"
 

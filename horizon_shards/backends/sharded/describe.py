@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE
 
 from horizon_shards.backends.sharded.combined import ScatterCombined
-from horizon_shards.backends.sharded.compiler import OneShard
 from horizon_shards.backends.sharded.elsewhere import with_pending
 from horizon_shards.backends.sharded.federation.select import Federated, federated
 from horizon_shards.backends.sharded.gather import Rehearsed, RowsOfShards, statement_of
 from horizon_shards.backends.sharded.plan import Merge, Plan, Statement
+from horizon_shards.backends.sharded.single import OneShard
 from horizon_shards.backends.sharded.stepped import SteppedCompiler
 from horizon_shards.backends.sharded.steps import compiler_of
 from horizon_shards.exceptions import QueryNotSupported

@@ -23,9 +23,9 @@ from horizon_shards.backends.sharded.steps import (
     of_one_type,
     selected_column,
 )
-from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded, required_leaves
+from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.walk import Nested, contents_of
+from horizon_shards.backends.sharded.walk import Nested, below, conjuncts, contents_of
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import Placement
 from horizon_shards.topology import Group
@@ -39,16 +39,15 @@ def steps_of(query: Any, group: Group) -> list[Step]:
     Raises ``QueryNotSupported`` where a part can neither run on each shard nor first.
     """
     if isinstance(query, AggregateQuery):
-        return steps_of(query.inner_query, group)
+        everywhere = frozenset(group.shard_names)
+        own = [_steps_of_nested(nested, {}, everywhere, group) for nested in contents_of(query).nested]
+        return [*steps_of(query.inner_query, group), *(step for steps in own for step in steps)]
     if query.combinator:
         return [step for part in query.combined_queries for step in steps_of(part, group)]
-    tables = Tables(query, group.alias)
-    shards = resolve(query.where, tables.by_alias) if tables.sharded else frozenset(group.shard_names[:1])
-    return [
-        step
-        for nested in contents_of(query).nested
-        for step in _steps_of_nested(nested, tables.by_alias, shards, group)
-    ]
+    tables = {} if query.model is None else Tables(query, group.alias).by_alias
+    is_sharded = any(placement.sharded for placement in tables.values())
+    shards = resolve(query.where, tables) if is_sharded else frozenset(group.shard_names[:1])
+    return [step for nested in contents_of(query).nested for step in _steps_of_nested(nested, tables, shards, group)]
 
 
 def _steps_of_nested(nested: Nested, outer: Placements, shards: Shards, group: Group) -> list[Step]:
@@ -98,7 +97,7 @@ def _step_of(nested: Nested) -> Step | None:
         return _match_of(query, user) if refers_outside(query) else ExistsStep(query, user)
     if refers_outside(query):
         return None
-    if isinstance(user, In):
+    if isinstance(user, In) and user.rhs is query:
         selected = selected_column(query)
         plain = user.lookup_name == "in" and not user.bilateral_transforms and selected is not None
         if not plain or not of_one_type(user.lhs, selected):
@@ -115,7 +114,7 @@ def _step_of(nested: Nested) -> Step | None:
 def _match_of(query: Any, exists: Exists) -> Step | None:
     """EXISTS that one equality ties to the outer row, as a query for the values of its inner side."""
     plain = not query.combinator and not query.distinct and query.group_by is None and query.low_mark == 0
-    ties = [tie for leaf in required_leaves(query.where) if (tie := _tie(leaf, query))] if plain else []
+    ties = [tie for leaf in conjuncts(query.where) if (tie := _tie(leaf, query))] if plain else []
     if len(ties) != 1 or query.high_mark not in (None, 1):
         return None
     leaf, inner, outer = ties[0]
@@ -151,7 +150,7 @@ def refers_outside(node: Any, scope: frozenset[str] = frozenset()) -> bool:
         return node.alias not in scope
     if isinstance(node, OuterRef | ResolvedOuterRef):
         return True
-    return any(refers_outside(source, scope) for source in _below(node))
+    return any(refers_outside(source, scope) for source in below(node))
 
 
 def _parts(query: Any) -> Iterator[Any]:
@@ -162,13 +161,3 @@ def _parts(query: Any) -> Iterator[Any]:
     for relation in query._filtered_relations.values():
         if relation.resolved_condition is not None:
             yield relation.resolved_condition
-
-
-def _below(node: Any) -> Iterator[Any]:
-    if isinstance(node, WhereNode):
-        yield from node.children
-    elif hasattr(node, "get_source_expressions"):
-        yield from (source for source in node.get_source_expressions() if source is not None)
-        rhs = getattr(node, "rhs", None)
-        if isinstance(rhs, list | tuple):
-            yield from rhs

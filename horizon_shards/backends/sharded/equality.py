@@ -35,6 +35,12 @@ def equatable(expression: Any, connection: Any, *, what: str) -> Comparable:
     return comparable(expression, connection, what=what)
 
 
+def groupable(expression: Any, connection: Any, *, what: str) -> Comparable:
+    """As :func:`equatable` for text, whose order may be unknown; other types have to have a known order."""
+    is_text = internal_type(output_field(expression)) in TEXT
+    return (equatable if is_text else comparable)(expression, connection, what=what)
+
+
 @lru_cache(maxsize=256)
 def _is_deterministic(collation: str, alias: str, hidden: Hidden) -> bool:
     """Whether PostgreSQL calls two texts equal only where their bytes are."""

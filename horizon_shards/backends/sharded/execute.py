@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +28,10 @@ LONGEST_PAUSE_SECONDS = 1.0
 #: Errors that are about the logical database, not about one shard.
 OURS = (HorizonShardsError, TransactionManagementError)
 
+#: Blocks that surround what runs on several shards, each called with the logical alias and the shards; the threads
+#: of the shards see their context variables.
+around_scatter: list[Callable[[str, Sequence[str]], AbstractContextManager[None]]] = []
+
 _pools: dict[str, ThreadPoolExecutor] = {}
 _pools_lock = threading.Lock()
 
@@ -42,7 +46,10 @@ def run_on_shards(group: Group, connections: dict[str, Any], job: Callable[[str,
     if len(connections) == 1:
         (shard,) = connections
         return [run.one(shard)]
-    return run.all()
+    with ExitStack() as stack:
+        for around in around_scatter:
+            stack.enter_context(around(group.alias, tuple(connections)))
+        return run.all()
 
 
 class Run(Generic[T]):

@@ -18,7 +18,7 @@ from horizon_shards.backends.sharded.merge import too_many_rows
 from horizon_shards.backends.sharded.plan import Merge, Plan, Statement
 from horizon_shards.backends.sharded.policy import check_scatter
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.exceptions import QueryNotSupported, ScatterTimeout
 from horizon_shards.signals import query_planned
 
 Row = Sequence[Any]
@@ -73,14 +73,29 @@ class Scattered:
                 cursor.close()
                 raise
 
-        connections = self.logical.enlist(self.plan.shards, write=False)
-        results = self.run_on(connections, job)
+        results = self._read(job)
         if chunked:
             return [Stream(cursor, chunk_size) if cursor else cursor for cursor in results]
         # A slice is as long as the caller asked for.
         if self.query.high_mark is None and sum(map(len, results)) > max_rows:
             raise too_many_rows(max_rows, "rows")
         return results
+
+    def _read(self, job: Any) -> list[Any]:
+        """One answer a shard, from replicas where that may be; the primaries are asked where a replica fails."""
+        connections = self.logical.enlist_readers(self.plan.shards)
+        primaries = self.logical.group.primaries
+        replicas = [each for shard, each in connections.items() if each.alias != primaries[shard]]
+        if not replicas:
+            return self.run_on(connections, job)
+        try:
+            return run_on_shards(self.logical.group, connections, job)
+        except ScatterTimeout:
+            raise
+        except Error:
+            for replica in replicas:
+                self.logical.leave_replica(replica)
+        return self.run_on(self.logical.enlist(self.plan.shards, write=False), job)
 
     def selected_sql(self, expression: Any) -> tuple[str, tuple[Any, ...]]:
         """The SQL of an expression as Django selects it: a condition that nothing satisfies does not empty the rest."""

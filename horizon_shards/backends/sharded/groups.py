@@ -8,13 +8,15 @@ from typing import Any
 
 from django.db.models.expressions import ColPairs
 
+from horizon_shards.backends.sharded.equality import groupable
 from horizon_shards.backends.sharded.finish import Finish
 from horizon_shards.backends.sharded.gather import RowsOfShards
 from horizon_shards.backends.sharded.layout import Layout
 from horizon_shards.backends.sharded.merge import SortColumn, distinct_rows, sort_key, too_many_rows
-from horizon_shards.backends.sharded.order import comparable, nulls_first, source_of
+from horizon_shards.backends.sharded.order import nulls_first, orderable, source_of
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_windows
+from horizon_shards.backends.sharded.ranking import with_ranks
 from horizon_shards.exceptions import QueryNotSupported
 
 Row = Sequence[Any]
@@ -62,15 +64,15 @@ class ScatterGroups(RowsOfShards):
 
     def _sort_column(self, order: Any) -> SortColumn:
         expression = source_of(order.expression)
-        how = comparable(expression, self.connection, what="Ordering")
+        how = orderable(expression, self.connection, what="Ordering")
         position = self.layout.sort_position(expression, how.sql)
-        return SortColumn(position, order.descending, nulls_first(order, self.connection), how.key)
+        return SortColumn(position, order.descending, nulls_first(order, self.connection), how.key, how.collate)
 
     def _distinct_columns(self, extra_select: Any) -> tuple[Any, ...]:
         """By what groups are the same for DISTINCT: what is selected, and what Django selects to order by it."""
         columns = []
         for expression in [*(entry[0] for entry in self.select), *(_ordered_by(entry[0]) for entry in extra_select)]:  # type: ignore[attr-defined]
-            how = comparable(expression, self.connection, what="DISTINCT")
+            how = groupable(expression, self.connection, what="DISTINCT")
             columns.append((self.layout.sort_position(expression, how.sql), how.key))
         return tuple(columns)
 
@@ -102,7 +104,7 @@ class ScatterGroups(RowsOfShards):
         groups = [self.layout.combined(parts) for parts in self._together(answers)]
         groups = self.finish.apply(groups, self.ask_one)
         if self.order:
-            groups.sort(key=sort_key(self.order))
+            groups.sort(key=sort_key(with_ranks(self.order, groups, self.ask_one)))
         rows = iter(groups) if self.distinct is None else distinct_rows(groups, self.distinct, len(groups))
         return (
             tuple([group[position] for position in self.output])

@@ -16,8 +16,9 @@ from horizon_shards.backends.sharded.execute import run_on_shards
 from horizon_shards.backends.sharded.pinned import check_pinned_write
 from horizon_shards.backends.sharded.plan import Mode, Plan
 from horizon_shards.backends.sharded.querylog import logged_as_one
+from horizon_shards.backends.sharded.single import SingleShard, build
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.volatile import refuse_volatile
+from horizon_shards.backends.sharded.volatile import is_computed, refuse_volatile, take_over
 from horizon_shards.backends.sharded.walk import Contents
 from horizon_shards.exceptions import InvalidShardKey, MisplacedRow, QueryNotSupported
 from horizon_shards.placement import Placement, placement_of
@@ -86,8 +87,6 @@ class InsertRouter:
             )
 
     def _insert_on(self, shard: str, query: Any, returning_fields: Any, why: str) -> list[Any]:
-        from horizon_shards.backends.sharded.compiler import SingleShard, build
-
         plan = self._plan("single", (shard,), why)
         compiler = build(SingleShard, "SQLInsertCompiler", query, self.logical, plan, None, self.elide_empty)
         rows: list[Any] = compiler.execute_sql(returning_fields)
@@ -160,7 +159,7 @@ class InsertRouter:
         for obj, row in stored:
             # An engine that returns no columns tells the automatic key alone.
             for field, value in zip(fields, row, strict=False):
-                setattr(obj, field.attname, value)
+                take_over(obj, field, value)
         positions = [fields.index(field) for field in wanted]
         rows = [tuple(row[i] for i in positions if i < len(row)) for _, row in stored]
         more = [field for field in fields if field not in self.query.fields and not getattr(field, "generated", False)]
@@ -171,7 +170,7 @@ class InsertRouter:
         return [
             field
             for field in self.query.fields
-            if any(hasattr(getattr(obj, field.attname), "resolve_expression") for obj in self.query.objs)
+            if any(is_computed(getattr(obj, field.attname)) for obj in self.query.objs)
         ]
 
     def _execute_returning(self, connection: Any, fields: list[Any]) -> list[Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from django.db.models.expressions import Col
+from django.db.models.sql.constants import MULTI
 from django.db.models.sql.subqueries import AggregateQuery
 from django.db.models.sql.where import AND
 
 from horizon_shards import context
-from horizon_shards.backends.sharded.bound import BoundIn
+from horizon_shards.backends.sharded.attached import Attachment, FarColumn
 from horizon_shards.backends.sharded.farorder import (
     FarTerm,
     far_terms,
@@ -19,94 +20,19 @@ from horizon_shards.backends.sharded.farorder import (
     sorted_rows,
     with_resolved_order,
 )
+from horizon_shards.backends.sharded.federation.refusals import limit_of
 from horizon_shards.backends.sharded.foreign import CHUNK
 from horizon_shards.backends.sharded.leaving import Edge, aliases_in, edges_of, refusal
 from horizon_shards.backends.sharded.plan import Operation
 from horizon_shards.backends.sharded.rewrite import with_parts
-from horizon_shards.backends.sharded.stepped import SteppedCompiler
-from horizon_shards.backends.sharded.steps import rows_of
+from horizon_shards.backends.sharded.stepped import Route, SteppedCompiler
 from horizon_shards.backends.sharded.units import ManyStep, Reduction, has_duplicates, where
-from horizon_shards.backends.sharded.walk import COLUMN
+from horizon_shards.backends.sharded.walk import COLUMN, contents_of
 from horizon_shards.exceptions import QueryNotSupported
 
 #: What the names of columns begin with that are selected for joining alone.
 HIDDEN = "_far_key_"
-
-
-class FarColumn(Col):
-    """Stands for an expression on far rows: selects the column of the join, by which they are found."""
-
-    def __init__(self, edge: Edge, expression: Any) -> None:
-        super().__init__(edge.home.alias, edge.home.target, edge.home.output_field)
-        self.edge = edge
-        self.expression = expression
-
-
-class Attachment:
-    """The far columns of one join, and the rows that were found by key."""
-
-    def __init__(self, edge: Edge, many: ManyStep | None, *, drops: bool) -> None:
-        self.edge = edge
-        self.many = many
-        #: Whether rows without a far one are left out.
-        self.drops = drops
-        self.expressions: list[Any] = []
-        #: The names of ``extra()`` columns, with their place among the expressions.
-        self.extra: dict[str, int] = {}
-        self.found: dict[Any, list[Any]] = {}
-        #: Which terms of the order are of this join, and the places of their values among the expressions.
-        self.sorted_by: list[int] = []
-        self.sort_places: list[int] = []
-
-    def add(self, expression: Any) -> FarColumn:
-        """Fetch one more expression."""
-        self.expressions.append(expression)
-        if self.many is not None:
-            self.many.query.select += (expression,)
-        return FarColumn(self.edge, expression)
-
-    @property
-    def is_placed(self) -> bool:
-        """Whether some column of the rows stands for a far one."""
-        return len(self.sort_places) < len(self.expressions)
-
-    def sort_by(self, number: int, expression: Any) -> None:
-        """Fetch what term ``number`` of the order compares."""
-        self.sorted_by.append(number)
-        self.sort_places.append(len(self.expressions))
-        self.add(expression)
-
-    def load(self, keys: set[Any]) -> None:
-        """Fetch the far rows of these keys in one query."""
-        if self.many is not None:
-            self.found = self.many.counts
-            return
-        if missing := keys - self.found.keys() - {None}:
-            chosen = where(AND, BoundIn(self.edge.far, missing))
-            # A row that a shard left out would look as if it did not exist.
-            with context.whole_results():
-                for key, *columns in rows_of(self.edge.far_query(chosen, self.edge.far, *self.expressions)):
-                    self.found[key] = [columns]
-
-    def check_spelling(self, keys: set[Any]) -> None:
-        """Raise where a text that was not found may be equal, to the database, to one that was."""
-        if any(isinstance(key, str) for key in keys - self.found.keys()):
-            raise refusal(self.edge, "is joined by texts, which the database may call equal though they differ in case")
-
-    def rows(self, key: Any) -> list[Any]:
-        """The far columns of each far row of a key; of none, NULLs where the row stays."""
-        found = self.found.get(key)
-        if found is not None:
-            return found
-        if self.drops:
-            return []
-        if not all(isinstance(expression, Col) for expression in self.expressions):
-            raise refusal(self.edge, "has no row for some, of which an expression on it would have to be computed")
-        return [[None] * len(self.expressions)]
-
-    def __str__(self) -> str:
-        label, name = self.edge.model._meta.label, self.edge.far.target.name
-        return f"join: {len(self.expressions)} column(s) of {label} by {name!r}, {CHUNK} rows at a time"
+NO_RETURN = " Federation does not take over from iterator(), which has given rows out: run the queryset without it."
 
 
 class JoinedCompiler(SteppedCompiler):
@@ -121,9 +47,12 @@ class JoinedCompiler(SteppedCompiler):
     #: How many columns at the end of a row are not the caller's.
     hidden: int = 0
 
-    def ready(self) -> Any:
+    #: The rows, where federation can take over and so all of them are put together before any is given out.
+    rows: list[Any] | None = None
+
+    def answered(self) -> Any:
         """The compiler of the query with the answers."""
-        compiler = super().ready()
+        compiler = super().answered()
         for step in self.steps:
             if isinstance(step, ManyStep) and has_duplicates(step):
                 self._check_duplicates(step)
@@ -147,17 +76,40 @@ class JoinedCompiler(SteppedCompiler):
     ) -> Any:
         """The rows with the far columns in them."""
         if results is None:
-            results = self.execute_sql(chunked_fetch=chunked_fetch, chunk_size=chunk_size)
-        rows = self._whole(self.inner.results_iter(results)) if self.attachments else self.inner.results_iter(results)
+            results = self.execute_sql(MULTI, chunked_fetch=chunked_fetch, chunk_size=chunk_size)
+        if self.is_federated or not self.attachments:
+            return self.inner.results_iter(results, tuple_expected=tuple_expected)
+        rows = self._given_out(results) if self.rows is None else self.rows
         return map(tuple, rows) if tuple_expected else iter(rows)
 
-    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+    def execute_sql(self, result_type: Any = MULTI, *args: Any, **kwargs: Any) -> Any:
         """Run the steps, then the query."""
-        result = super().execute_sql(*args, **kwargs)
+        self.rows = None
+        result = super().execute_sql(result_type, *args, **kwargs)
         for name in list(getattr(self.inner, "annotation_col_map", None) or ()):
             if name.startswith(HIDDEN):
                 del self.inner.annotation_col_map[name]
+        may_federate = not self.is_federated and limit_of(self.logical.group) > 0
+        if may_federate and self.attachments and result_type == MULTI and not kwargs.get("chunked_fetch"):
+            result = self._put_together(result)
         return result
+
+    def _put_together(self, result: Any) -> Any:
+        """Find out whether every row has its far one, before anything reads what this compiler selects."""
+        try:
+            self.rows = list(self._whole(self.inner.results_iter(result)))
+        except QueryNotSupported as refusal:
+            self.federate(refusal)
+            return self.inner.execute_sql(MULTI)
+        return result
+
+    def _given_out(self, results: Any) -> Iterator[Any]:
+        try:
+            yield from self._whole(self.inner.results_iter(results))
+        except QueryNotSupported as refusal:
+            if limit_of(self.logical.group) > 0:
+                refusal.args = (f"{refusal.args[0]}{NO_RETURN}", *refusal.args[1:])
+            raise
 
     def _whole(self, rows: Any) -> Iterator[Any]:
         width = len(self.inner.select) - self.hidden
@@ -239,7 +191,7 @@ class JoinedCompiler(SteppedCompiler):
 
 
 def joined_compiler(
-    query: Any, connection: Any, operation: Operation, route: Callable[[Any], Any], given: QueryNotSupported
+    query: Any, connection: Any, operation: Operation, route: Route, given: QueryNotSupported
 ) -> JoinedCompiler | None:
     """The compiler of a query with joins that leave; None where it has none. ``given``: why no shard can join."""
     try:
@@ -251,17 +203,19 @@ def joined_compiler(
         raise
 
 
-def _joined(query: Any, connection: Any, operation: Operation, route: Callable[[Any], Any]) -> JoinedCompiler | None:
+def _joined(query: Any, connection: Any, operation: Operation, route: Route) -> JoinedCompiler | None:
     if query.combinator or isinstance(query, AggregateQuery):
         return _of_aggregate(query, connection, operation, route) if isinstance(query, AggregateQuery) else None
     if operation == "select" and may_order_elsewhere(query):
         query = with_resolved_order(query, connection.lead)
-    if not (edges := edges_of(query, connection.group)):
+    if query.model is None or not (edges := edges_of(query, connection.group)):
         return None
+    if operation != "select" and query.where.contains_aggregate:
+        raise refusal(edges[0], "its rows are chosen by an aggregate")
     return _compiler(query, connection, operation, route, edges)
 
 
-def ordered_elsewhere(query: Any, connection: Any, route: Callable[[Any], Any]) -> JoinedCompiler | None:
+def ordered_elsewhere(query: Any, connection: Any, route: Route) -> JoinedCompiler | None:
     """The compiler of a query whose order alone joins what leaves; None for any other."""
     if not may_order_elsewhere(query) or context.pinned_shard(connection.alias) is not None:
         return None
@@ -272,7 +226,7 @@ def ordered_elsewhere(query: Any, connection: Any, route: Callable[[Any], Any]) 
         return None
 
 
-def _of_aggregate(query: Any, connection: Any, operation: Operation, route: Any) -> JoinedCompiler | None:
+def _of_aggregate(query: Any, connection: Any, operation: Operation, route: Route) -> JoinedCompiler | None:
     """An aggregate over rows: the rows' conditions are answered, far columns among them are not."""
     if query.inner_query.combinator or not (edges := edges_of(query.inner_query, connection.group)):
         return None
@@ -284,11 +238,19 @@ def _of_aggregate(query: Any, connection: Any, operation: Operation, route: Any)
     return compiler
 
 
-def _compiler(query: Any, connection: Any, operation: Operation, route: Any, edges: list[Edge]) -> JoinedCompiler:
+def _compiler(query: Any, connection: Any, operation: Operation, route: Route, edges: list[Edge]) -> JoinedCompiler:
+    if (
+        contents_of(query).windows
+        and (repeating := next((edge for edge in edges if not edge.to_one), None)) is not None
+    ):
+        raise refusal(repeating, "repeats the rows that a window is computed over")
     reduction = Reduction(edges)
     condition = reduction.condition(query.where)
     gone = dict.fromkeys(reduction.edge_of, 0)
     left = with_parts(query, where=condition, alias_refcount={**query.alias_refcount, **gone})
+    if operation != "select":
+        # Which row is written first shows in no answer; an order of far rows could not be kept.
+        left.clear_ordering(force=True)
     terms = far_terms(left, reduction.edge_of, connection.lead)
     attachments = _attach(left, reduction, terms)
     steps: list[Any] = list(reduction.steps)
@@ -351,8 +313,10 @@ def _attach(left: Any, reduction: Reduction, terms: list[FarTerm]) -> list[Attac
     for number, term in enumerate(terms):
         made[id(term.edge)].sort_by(number, term.expression)
     attached = [one for one in made.values() if one.expressions or (one.many is not None and _gives_rows(left))]
+    # Windows are computed over the rows that have a far one.
+    windows = bool(contents_of(left).windows)
     for edge in inner:
-        if all(one.edge is not edge for one in attached):
+        if windows or all(one.edge is not edge for one in attached):
             left.where.add(reduction.unit(edge, where(AND)), AND)
     return attached
 

@@ -11,10 +11,11 @@ from django.db.models.functions import Coalesce, Random
 from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.apart import partial_over
-from horizon_shards.backends.sharded.order import comparable, internal_type, output_field, source_of
+from horizon_shards.backends.sharded.equality import groupable
+from horizon_shards.backends.sharded.order import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import Partial, Templated
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.walk import columns_in
+from horizon_shards.backends.sharded.walk import below, columns_in
 from horizon_shards.exceptions import QueryNotSupported
 
 Row = Sequence[Any]
@@ -113,7 +114,7 @@ class Layout:
         return len(self.asked) - 1
 
     def _key(self, position: int, expression: Any) -> None:
-        how = comparable(expression, self.connection, what="GROUP BY")
+        how = groupable(expression, self.connection, what="GROUP BY")
         self.grouped += expression.get_group_by_cols()
         place = self._ask(expression)
         self.taken.append((position, place))
@@ -200,11 +201,6 @@ def places_in(expression: Any) -> Iterator[int]:
         yield expression.position
     elif isinstance(expression, Templated):
         yield from places_in(expression.inner)
-    elif hasattr(expression, "get_source_expressions"):
-        for source in (*expression.get_source_expressions(), *_listed(expression)):
+    else:
+        for source in below(expression):
             yield from places_in(source)
-
-
-def _listed(expression: Any) -> Sequence[Any]:
-    values = getattr(expression, "rhs", None)
-    return values if isinstance(values, list | tuple) else ()

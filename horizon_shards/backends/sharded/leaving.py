@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.backends.base.operations import BaseDatabaseOperations
-from django.db.models import ForeignKey, Model
+from django.db.models import ForeignKey, Model, OneToOneRel
 from django.db.models.expressions import Col
-from django.db.models.lookups import In, IsNull
+from django.db.models.lookups import In, IsNull, Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.datastructures import BaseTable
@@ -18,7 +18,7 @@ from django.db.models.sql.where import AND, NothingNode, WhereNode
 from horizon_shards.backends.sharded.order import internal_type, output_field
 from horizon_shards.backends.sharded.steps import home_of, of_one_type
 from horizon_shards.backends.sharded.tables import join_is_colocated
-from horizon_shards.backends.sharded.walk import contents_of
+from horizon_shards.backends.sharded.walk import below, contents_of
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import Placement, placement_of
 from horizon_shards.topology import Group
@@ -42,8 +42,8 @@ class Edge:
 
     @property
     def to_one(self) -> bool:
-        """Whether a row can have one far row at most: uniqueness holds on a shard only, but for primary keys."""
-        return isinstance(self.join.join_field, ForeignKey) and bool(self.far.target.primary_key)
+        """Whether a row can have one far row at most, with all that is joined behind it."""
+        return all(_is_to_one(self.query.alias_map[alias]) for alias in self.members)
 
     def far_query(self, condition: Any, *selected: Any) -> Any:
         """A query for ``selected`` of the far rows that meet ``condition``, on the same aliases."""
@@ -54,12 +54,29 @@ class Edge:
             far.alias_map[alias] = join
             far.alias_refcount[alias] = max(1, self.query.alias_refcount[alias])
             far.table_map.setdefault(join.table_name, []).append(alias)
-        restriction = self.join.join_field.get_extra_restriction(self.join.table_alias, self.join.parent_alias)
-        far.where = WhereNode([part for part in (condition, restriction) if part is not None], AND)
+        far.where = WhereNode([part for part in (condition, self._restriction()) if part is not None], AND)
         far.select, far.default_cols = selected, False
         far.clear_ordering(force=True)
         check_home(far, self)
         return far
+
+    def _restriction(self) -> Any:
+        """What the relation itself asks of the far rows, as a generic one does."""
+        join = self.join
+        restriction = join.join_field.get_extra_restriction(join.table_alias, join.parent_alias)
+        if restriction is None:
+            return None
+        if not isinstance(restriction, WhereNode | Lookup) or set(aliases_in(restriction)) - set(self.members):
+            raise refusal(self, "is joined by a condition of its own")
+        return restriction
+
+
+def _is_to_one(join: Any) -> bool:
+    """Whether the join finds one row at most: uniqueness holds on a shard only, but for primary keys."""
+    field = join.join_field
+    if isinstance(field, OneToOneRel):
+        return bool(field.field.primary_key)
+    return isinstance(field, ForeignKey) and bool(field.target_field.primary_key)
 
 
 def check_home(far: Any, edge: Edge) -> None:
@@ -138,17 +155,8 @@ def aliases_in(node: Any) -> Iterator[str]:
         parts = [node.where, *node.annotations.values(), *node.select]
         yield from (alias for part in parts for alias in aliases_in(part) if alias not in inside)
     else:
-        below = node.children if isinstance(node, WhereNode) else _sources(node)
-        for part in below:
+        for part in below(node):
             yield from aliases_in(part)
-
-
-def _sources(node: Any) -> Iterator[Any]:
-    if hasattr(node, "get_source_expressions"):
-        yield from (source for source in node.get_source_expressions() if source is not None)
-        rhs = getattr(node, "rhs", None)
-        if isinstance(rhs, list | tuple):
-            yield from rhs
 
 
 def truth_of_nulls(node: Any, edge: Edge) -> bool | None:

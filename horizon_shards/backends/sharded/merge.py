@@ -17,12 +17,16 @@ KeyFunction = Callable[[Row], Any]
 
 @dataclass(frozen=True, slots=True)
 class SortColumn:
-    """One term of ORDER BY: where its value stands in the row, and how it compares."""
+    """One term of ORDER BY: where its value stands in the row, and how it compares.
+
+    ``collate``: the database has to rank its texts, by ``ORDER BY v`` and this SQL; ``key`` is not known before.
+    """
 
     index: int
     descending: bool
     nulls_first: bool
     key: Callable[[Any], Any] | None
+    collate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class MergeSpec:
     def steps(self) -> tuple[str, ...]:
         """The merge in words."""
         steps = [f"in order of {len(self.order)} term(s), streaming" if self.order else "one shard after the other"]
+        if any(column.collate is not None for column in self.order):
+            steps.append("texts ranked by one shard, some thousand rows at a time")
         if self.distinct is not None:
             steps.append("without duplicates")
         if self.low or self.high is not None:

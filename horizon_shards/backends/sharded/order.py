@@ -41,10 +41,12 @@ CODE_POINTS = {"binary", "c", "posix", "ucs_basic", "c.utf-8", "c.utf8"}
 class Comparable:
     """How values of an expression compare: ``sql`` is what to select (``%s`` stands for the expression, None
     for the value itself), ``key`` turns what was selected into something that Python orders the same way.
+    ``collate``: there is no such key, the database has to rank the values with this SQL behind them.
     """
 
     sql: str | None = None
     key: Callable[[Any], Any] | None = None
+    collate: str | None = None
 
 
 def comparable(expression: Any, connection: Any, *, what: str) -> Comparable:
@@ -72,6 +74,44 @@ def comparable(expression: Any, connection: Any, *, what: str) -> Comparable:
         f"{connection.display_name}: nothing here knows the database's order of it. Cast it to text or a number.",
         reason="order",
     )
+
+
+def orderable(expression: Any, connection: Any, *, what: str) -> Comparable:
+    """As :func:`comparable`, for a caller that can have texts ranked by the database."""
+    if internal_type(output_field(expression)) in TEXT and (sql := _ranking_of(expression, connection)) is not None:
+        return Comparable(collate=sql)
+    return comparable(expression, connection, what=what)
+
+
+def _ranking_of(expression: Any, connection: Any) -> str | None:
+    """The SQL behind values that have to be ranked; None where they need not be, or nothing says how."""
+    if connection.vendor != "postgresql":
+        return None
+    single = _single_collation(expression, connection)
+    if single is None or single.lower() in CODE_POINTS:
+        return None
+    return "" if single == default_collation(connection) else f" COLLATE {connection.ops.quote_name(single)}"
+
+
+def _has_levels(collation: str) -> bool:
+    """Whether MariaDB compares by letter, accent and case in turn: it sorts by the first alone, equal or not."""
+    return ("uca1400" in collation and "_ai_ci" not in collation) or collation.endswith("_w2")
+
+
+def mysql_collation(expression: Any, connection: Any) -> str:
+    """The collation by which MySQL compares an expression."""
+    return collation_of(expression, connection) or database_collation(connection)
+
+
+def _single_collation(expression: Any, connection: Any) -> str | None:
+    """The collation of an expression, where all its columns have one; None where they have several, or none."""
+    expression = source_of(expression)
+    if type(expression) is Collate:
+        return str(expression.collation)  # type: ignore[attr-defined]
+    nodes = list(expression.flatten())
+    found = {collation_of(node, connection) for node in nodes if isinstance(node, Col)}
+    mixed = len(found) != 1 or any(isinstance(node, Collate) for node in nodes)
+    return None if mixed else found.pop()
 
 
 def output_field(expression: Any) -> Field[Any, Any] | None:
@@ -103,9 +143,14 @@ def nulls_first(order: Any, connection: Any) -> bool:
 
 
 def _text(expression: Any, connection: Any, what: str) -> Comparable:
-    if connection.vendor == "mysql":
-        return _mysql_text(expression, connection)
+    if connection.vendor == "redshift":
+        # Blanks at the end do not count.
+        return Comparable(key=lambda text: text.rstrip(" "))
     collation = collation_of(expression, connection)
+    if connection.vendor == "mysql":
+        collation = mysql_collation(expression, connection)
+        if not _has_levels(collation):
+            return mysql_weights(expression, connection)
     if collation is None or collation.lower() in CODE_POINTS:
         return Comparable()
     if connection.vendor == "sqlite" and collation.upper() in SQLITE_COLLATIONS:
@@ -164,10 +209,10 @@ def _postgresql_collation(alias: str, name: str, hidden: Hidden) -> str | None:
     return None if collation.lower() in CODE_POINTS else collation
 
 
-def _mysql_text(expression: Any, connection: Any) -> Comparable:
+def mysql_weights(expression: Any, connection: Any) -> Comparable:
     """MySQL's own sort key; under a PAD SPACE collation texts compare as if filled up with spaces."""
     hidden = Hidden(connection)
-    collation = collation_of(expression, connection) or database_collation(connection)
+    collation = mysql_collation(expression, connection)
     if "_0900_" in collation or "nopad" in collation:
         return Comparable(sql="WEIGHT_STRING(%s)", key=_bytes)
     fill = _mysql_space(collation, hidden)
@@ -205,7 +250,7 @@ def collation_sql(collation: str) -> str:
 
 
 def _binary(connection: Any) -> str:
-    return "BINARY" if connection.vendor == "sqlite" else "C"
+    return {"sqlite": "BINARY", "mysql": "utf8mb4_bin"}.get(connection.vendor, "C")
 
 
 def _bytes(value: Any) -> bytes:
@@ -242,6 +287,9 @@ class FilledUp:
     __slots__ = ("fill", "weights")
 
     def __init__(self, weights: bytes, fill: bytes) -> None:
+        # Other blanks weigh what a space does: a no-break space in utf8mb4_unicode_ci, say.
+        while fill and weights.endswith(fill):
+            weights = weights[: -len(fill)]
         self.weights, self.fill = weights, fill
 
     def __lt__(self, other: FilledUp) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import Error
 
 from horizon_shards.backends.sharded.querylog import logged_by_shard_only
+from horizon_shards.backends.sharded.twophase.branches import Branch
 
 
 class Participant:
@@ -15,12 +16,13 @@ class Participant:
 
     Where the connection is in no transaction, one is begun and ended here; where it is already inside
     somebody's ``atomic()``, a savepoint joins that one. Works on the connection object alone, so it may run
-    in a thread of the pool.
+    in a thread of the pool. ``branch``: what begins and ends a transaction that can be prepared.
     """
 
-    def __init__(self, shard: str, connection: Any) -> None:
+    def __init__(self, shard: str, connection: Any, branch: Branch | None = None) -> None:
         self.shard = shard
         self.connection = connection
+        self.branch = branch
         self.begun = False
         self.wrote = False
         self.savepoint: str | None = None
@@ -44,7 +46,10 @@ class Participant:
             self.savepoint = connection.savepoint()
         else:
             connection.needs_rollback = False
-            connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+            if self.branch is None:
+                connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+            else:
+                self.branch.begin(connection)
             connection.in_atomic_block = True
         self.begun = True
 
@@ -76,12 +81,45 @@ class Participant:
             return
         self.connection.in_atomic_block = False
         try:
-            self.connection.commit()
+            self.connection.commit() if self.branch is None else self.branch.commit(self.connection)
         except BaseException:
             self._drop_or_roll_back()
             raise
         finally:
             self._leave()
+
+    def prepare(self) -> None:
+        """The first phase of two; raises where it fails, and :meth:`rollback` is then to be called."""
+        assert self.branch is not None
+        assert not self.joined
+        self.connection.in_atomic_block = False
+        with logged_by_shard_only(self.connection):
+            self.branch.prepare(self.connection)
+
+    def commit_prepared(self) -> None:
+        """The second phase; raises where the database did not answer: the work is prepared there still."""
+        assert self.branch is not None
+        try:
+            with logged_by_shard_only(self.connection):
+                self.branch.commit_prepared(self.connection)
+        except BaseException:
+            self.drop()
+            raise
+        finally:
+            self.begun = False
+            self._leave()
+
+    def leave_prepared(self) -> None:
+        """Leave what is prepared to whoever comes to know the decision."""
+        if self.begun:
+            self.begun = False
+            self.drop()
+            self._leave()
+
+    def drop(self) -> None:
+        """Close the connection: whoever is to end what it has prepared has to wait until it is gone."""
+        with suppress(Error):
+            self.connection.close()
 
     def rollback(self) -> None:
         """Roll back, or back to the savepoint; a connection that cannot is dropped, never an error.
@@ -113,10 +151,9 @@ class Participant:
 
     def _drop_or_roll_back(self) -> None:
         try:
-            self.connection.rollback()
+            self.connection.rollback() if self.branch is None else self.branch.rollback(self.connection)
         except Error:
-            with suppress(Error):
-                self.connection.close()
+            self.drop()
 
     def _leave(self) -> None:
         """Back to autocommit, as Django leaves an outermost atomic block."""
@@ -126,4 +163,4 @@ class Participant:
             connection.closed_in_transaction = False
         elif connection.connection is not None:
             with suppress(Error):
-                connection.set_autocommit(True)
+                connection.set_autocommit(True) if self.branch is None else self.branch.leave(connection)

@@ -30,19 +30,23 @@ RAW_CURE = (
 def plan_query(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables | None]:
     """The plan of a SELECT, UPDATE or DELETE, with its tables (None where the caller pinned a shard)."""
     if query.model is None:
-        # Q.check(), with which constraints validate an instance, computes with values alone.
+        # Q.check(), with which constraints validate an instance: values, and conditional ones look for other rows.
+        for nested in contents_of(query).nested:
+            check_nested(nested, {}, frozenset(_one_copy(group)), group)
         return Plan(group.alias, "", operation, "single", _one_copy(group), "the query reads no table"), None
     pinned = context.pinned_shard(group.alias)
     if pinned is not None:
         if operation != "select":
             check_pinned_write(query.model, pinned)
         return make_plan(query, group, operation, "single", (pinned,), "using_shard() pins the block"), None
-    if operation != "update" and (found := plan_by_key(query, group, operation)) is not None:
+    if (found := plan_by_key(query, group, operation)) is not None:
         return found
     if isinstance(query, AggregateQuery):
         plan, tables = plan_query(query.inner_query, group, operation)
         if tables is not None:
             check_joins_of_compiling(query.inner_query, group.alias, connections[group.primaries[plan.shards[0]]])
+            for nested in contents_of(query).nested:
+                check_nested(nested, {}, frozenset(plan.shards), group)
         _refuse_raw(contents_of(query), tables, operation)
         return plan, tables
     if query.combinator:

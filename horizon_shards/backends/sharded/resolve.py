@@ -15,6 +15,7 @@ from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, In,
 from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
 
 from horizon_shards import context
+from horizon_shards.backends.sharded.walk import conjuncts
 from horizon_shards.placement import Placement, final_field
 
 Shards = frozenset[str] | None
@@ -34,18 +35,9 @@ def _node(node: Any, tables: dict[str, Placement]) -> Shards:
         if node.negated:
             return None
         if node.connector == AND:
-            return _and(list(_flatten(node)), tables)
+            return _and(list(conjuncts(node)), tables)
         return _or(node.children, tables) if node.connector == OR else None
     return _and([node], tables)
-
-
-def _flatten(node: WhereNode) -> Iterator[Any]:
-    """The children of nested ANDs as one list."""
-    for child in node.children:
-        if isinstance(child, WhereNode) and not child.negated and child.connector == AND:
-            yield from _flatten(child)
-        else:
-            yield child
 
 
 def _or(children: Iterable[Any], tables: dict[str, Placement]) -> Shards:

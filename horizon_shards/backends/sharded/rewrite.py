@@ -8,6 +8,8 @@ from typing import Any
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
+from horizon_shards.backends.sharded.walk import contents_of
+
 #: The replacements, by the identity of what they replace.
 Replacements = Mapping[int, Any]
 
@@ -42,6 +44,28 @@ def with_parts(query: Any, **parts: Any) -> Any:
         clone.related_ids = query.related_ids
     for name, part in parts.items():
         setattr(clone, name, part)
+    return clone
+
+
+def without_names(query: Any, database: str) -> Any:
+    """The query, whose parts name no database where they name this one: Django would compare it with a shard's."""
+    named = {id(one): _unnamed(one, database) for one in _inside(query) if _names(one, database)}
+    return replaced_query(query, named) if named else query
+
+
+def _inside(query: Any) -> list[Any]:
+    if getattr(query, "inner_query", None) is not None:
+        return _inside(query.inner_query)
+    return [*query.combined_queries, *(nested.query for nested in contents_of(query).nested)]
+
+
+def _names(query: Any, database: str) -> bool:
+    return getattr(query, "_db", None) == database or any(_names(one, database) for one in _inside(query))
+
+
+def _unnamed(query: Any, database: str) -> Any:
+    clone = without_names(query, database).clone()
+    clone._db = None
     return clone
 
 

@@ -13,10 +13,11 @@ from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import RowsOfShards
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows
-from horizon_shards.backends.sharded.order import comparable, nulls_first, source_of
+from horizon_shards.backends.sharded.order import nulls_first, orderable, source_of
 from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_groups, check_windows, rows_are_disjoint
+from horizon_shards.backends.sharded.ranking import merge_ranked, needs_ranks
 from horizon_shards.exceptions import QueryNotSupported
 
 Row = Sequence[Any]
@@ -119,13 +120,14 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
     def _sort_column(self, term: Any, select: Any, widths: list[int], taken: list[Any]) -> SortColumn:
         order, (sql, params, _is_ref) = term
         expression = source_of(order.expression)
-        how = comparable(expression, self.connection, what="Ordering")
+        how = orderable(expression, self.connection, what="Ordering")
         sql = self._plain_sql(order, sql, params)
         return SortColumn(
             index=self._position(expression, sql, how.sql, select, widths, taken),
             descending=order.descending,
             nulls_first=nulls_first(order, self.connection),
             key=how.key,
+            collate=how.collate,
         )
 
     def _plain_sql(self, order: Any, sql: str, params: Any) -> tuple[str, Any]:
@@ -194,8 +196,15 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         spec = self._whole_spec()
         self.announce(Merge(spec.steps()))
         streams = self.fetch_from_shards(sql, params, chunked=chunked, chunk_size=chunk_size)
-        merged = merge_rows(streams, spec, max_rows=self.logical.group.config.max_rows)
+        merged = merge_rows(self._in_order(streams), spec, max_rows=self.logical.group.config.max_rows)
         return _trimmed(merged, spec.width, streams)
+
+    def _in_order(self, streams: list[Any]) -> list[Any]:
+        """One stream, where the database has to rank what the merge compares."""
+        order = self.spec.order
+        if len(streams) < 2 or not needs_ranks(order):
+            return streams
+        return [merge_ranked(streams, order, self.ask_one)]
 
     def explain_query(self) -> Iterator[str]:
         """The plan with its merge, then each shard's own explanation."""

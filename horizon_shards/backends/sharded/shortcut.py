@@ -1,22 +1,24 @@
-"""The plan of the commonest query, without a walk: one table, plain conditions, one of them ``key = value``."""
+"""The plan of the commonest queries, without a walk: one table, plain conditions, one of them names its shard."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from django.db.models.expressions import Col
+from django.db.models import Count
+from django.db.models.expressions import Col, Star
 from django.db.models.lookups import Exact
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND
 
 from horizon_shards.backends.sharded.plan import Operation, Plan
 from horizon_shards.backends.sharded.tables import Tables
+from horizon_shards.backends.sharded.updates import check_update
 from horizon_shards.declarations import declaration_of
 from horizon_shards.placement import Placement, placement_of
 from horizon_shards.topology import Group
 
-WHY = "the condition names the shard key"
-
+WHY_KEY = "the condition names the shard key"
+WHY_ID = "the condition names an id that carries its bucket"
 
 #: Plans remembered a group, before all are forgotten.
 MAX_PLANS = 10_000
@@ -24,7 +26,15 @@ MAX_PLANS = 10_000
 
 def plan_by_key(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables | None] | None:
     """The single-shard plan, or None where the query needs the full planner."""
-    if not _is_plain(query):
+    plan = shortest_plan(query, group, operation)
+    if plan is None:
+        return None
+    return plan, None if adds_no_joins(query) else Tables(query, group.alias)
+
+
+def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | None:
+    """As :func:`plan_by_key`, of a query that compiling adds no join to."""
+    if not _is_plain(query) or (operation == "update" and not _sets_values(query)):
         return None
     model: Any = query.model
     placement = group.placements.get(model)
@@ -32,13 +42,12 @@ def plan_by_key(query: Query, group: Group, operation: Operation) -> tuple[Plan,
         placement = placement_of(model)
     if placement is None or placement.group is not group or len(placement.key) != 1:
         return None
-    value = _named_value(query.where, placement)
-    if value is None:
+    named = _named(query.where, placement)
+    if named is None or (plan := _remembered(placement, operation, *named)) is None:
         return None
-    plan = _remembered(placement, operation, value)
-    if plan is None:
-        return None
-    return plan, None if adds_no_joins(query) else Tables(query, group.alias, base=placement)
+    if operation == "update":
+        check_update(query, placement)
+    return plan
 
 
 def adds_no_joins(query: Any) -> bool:
@@ -48,38 +57,43 @@ def adds_no_joins(query: Any) -> bool:
     return not (query.default_ordering and query.model._meta.ordering)
 
 
-def _remembered(placement: Placement, operation: Operation, value: Any) -> Plan | None:
-    """The plan for a key's value, made once for as long as the mapping's answer holds."""
+def _remembered(placement: Placement, operation: Operation, is_bucket: bool, value: Any) -> Plan | None:
+    """The plan for a key's value or a bucket, made once for as long as the mapping's answer holds."""
     group = placement.group
     # Equal values of different types (1, True) are not the same key.
-    name = (placement.model, operation, type(value), value)
+    name = (placement.model, operation, is_bucket, type(value), value)
     stamp = group.mapping.stamp()
+    plan: Plan | None
     try:
         known, plan = group.plans.get(name, (None, None))
     except TypeError:  # an unhashable value
         return None
     if stamp is None or known is not stamp:
-        plan = _make(placement, operation, value)
+        plan = _make(placement, operation, is_bucket, value)
         if len(group.plans) >= MAX_PLANS:
             group.plans.clear()
         group.plans[name] = (stamp, plan)
-    return cast("Plan | None", plan)
+    return plan
 
 
-def _make(placement: Placement, operation: Operation, value: Any) -> Plan | None:
-    key = placement.convert((value,)) if placement.key_is_exact else None
-    shards = () if key is None else tuple(placement.shards_of_keys((key,)))
+def _make(placement: Placement, operation: Operation, is_bucket: bool, value: Any) -> Plan | None:
+    shards = placement.shards_of_buckets((value,)) if is_bucket else _shards_of_key(placement, value)
     if len(shards) != 1:
         return None
-    return Plan(placement.database, placement.model._meta.label, operation, "single", shards, WHY)
+    why = WHY_ID if is_bucket else WHY_KEY
+    return Plan(placement.database, placement.model._meta.label, operation, "single", tuple(shards), why)
+
+
+def _shards_of_key(placement: Placement, value: Any) -> frozenset[str]:
+    key = placement.convert((value,)) if placement.key_is_exact else None
+    return frozenset() if key is None else placement.shards_of_keys((key,))
 
 
 def _is_plain(query: Any) -> bool:
-    """Whether nothing but columns of one table can be in the query."""
+    """Whether nothing but columns of one table, and a count of its rows, can be in the query."""
     return (
-        # Aliases that nothing refers to any more are trimmed joins.
-        list(query.alias_refcount.values()).count(0) == len(query.alias_map) - 1
-        and not query.annotations
+        (len(query.alias_map) == 1 or _has_one_table(query))
+        and (not query.annotations or all(map(_counts_rows, query.annotations.values())))
         and not query.extra
         and not query.extra_tables
         and not query._filtered_relations
@@ -91,16 +105,38 @@ def _is_plain(query: Any) -> bool:
     )
 
 
-def _named_value(where: Any, placement: Placement) -> Any:
-    """The value that the key must have; None where there is none, or anything that is not plain."""
+def _has_one_table(query: Any) -> bool:
+    """Whether all aliases but one are trimmed joins, which nothing refers to any more."""
+    return list(query.alias_refcount.values()).count(0) == len(query.alias_map) - 1
+
+
+def _counts_rows(annotation: Any) -> bool:
+    """Whether it is what ``QuerySet.count()`` asks for."""
+    return type(annotation) is Count and type(annotation.source_expressions[0]) is Star and annotation.filter is None
+
+
+def _sets_values(query: Any) -> bool:
+    """Whether an UPDATE sets nothing but values."""
+    return not query.related_updates and not any(hasattr(value, "resolve_expression") for _, _, value in query.values)
+
+
+def _named(where: Any, placement: Placement) -> tuple[bool, Any] | None:
+    """The value that the key must have, or (True, the bucket) of a row's id; None where anything is not plain."""
     if where.negated or where.connector != AND:
         return None
     found = None
-    column = placement.key_columns[0]
     for leaf in where.children:
         lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
         if type(lhs) is not Col or isinstance(rhs, list | tuple) or hasattr(rhs, "as_sql"):
             return None
-        if found is None and lhs.target.column == column and isinstance(leaf, Exact) and leaf.lookup_name == "exact":
-            found = None if leaf.bilateral_transforms else rhs
+        if found is None and isinstance(leaf, Exact) and leaf.lookup_name == "exact" and not leaf.bilateral_transforms:
+            found = _named_by(str(lhs.target.column), rhs, placement)
     return found
+
+
+def _named_by(column: str, value: Any, placement: Placement) -> tuple[bool, Any] | None:
+    if column == placement.key_columns[0]:
+        return None if value is None else (False, value)
+    field = placement.bucket_columns.get(column)
+    bucket = None if field is None or value is None else field.bucket_of(value)
+    return None if bucket is None else (True, bucket)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 
 from horizon_shards import context
+from horizon_shards.backends.sharded.bound import written_out
 from horizon_shards.backends.sharded.elsewhere import with_pending
+from horizon_shards.backends.sharded.federation.refusals import LATE
 from horizon_shards.backends.sharded.rewrite import replaced_query
 from horizon_shards.backends.sharded.steps import Step
+from horizon_shards.backends.sharded.walk import conditions_of
+
+
+class Route(Protocol):
+    """How a query gets its compiler."""
+
+    def __call__(self, query: Any) -> Any:
+        """The compiler that the planner chooses."""
+
+    def instead(self, refusal: Exception, query: Any) -> Any:
+        """The compiler that federates; raises ``refusal`` where that is off or no help."""
 
 
 class SteppedCompiler:
     """Stands for the compiler of a query until its steps have run; then for that of the query with their answers."""
 
-    def __init__(self, query: Any, connection: Any, steps: list[Step], route: Callable[[Any], Any]) -> None:
+    def __init__(self, query: Any, connection: Any, steps: list[Step], route: Route) -> None:
         self.query = query
         #: The query as the caller wrote it.
         self.written = query
@@ -23,6 +38,8 @@ class SteppedCompiler:
         #: From the query that is left to its compiler.
         self.route = route
         self.inner: Any = None
+        #: Whether federation answers, since the steps could not.
+        self.is_federated = False
 
     def __getattr__(self, name: str) -> Any:
         # Django reads what selecting found from the compiler, after it has run.
@@ -36,13 +53,27 @@ class SteppedCompiler:
         return self.logical.lead if self.inner is None else self.inner.connection
 
     def ready(self) -> Any:
-        """The compiler of the query with the answers, which are asked for now."""
+        """The compiler of the query with the answers, which are asked for now; or the one that federates."""
+        try:
+            self.is_federated = False
+            self.inner = self.answered()
+        except LATE as refusal:
+            self.federate(refusal)
+        return self.inner
+
+    def federate(self, refusal: Exception) -> None:
+        """Go on as the compiler that federates the query as it was written."""
+        self.inner, self.is_federated = self.route.instead(refusal, self.written), True
+
+    def answered(self) -> Any:
+        """The compiler of the query with the answers."""
         config = self.logical.group.config
         # Of a condition with NOT, what one shard left out would be found.
         with context.whole_results():
             answers = {id(step.replaces): step.answer(config) for step in self.steps}
-        self.inner = self.route(replaced_query(self.query, answers))
-        return self.inner
+        conditions = set(map(id, conditions_of(self.query)))
+        made = {name: answer if name in conditions else written_out(answer) for name, answer in answers.items()}
+        return self.route(replaced_query(self.query, made))
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         """Run the steps, then the query."""
@@ -54,12 +85,19 @@ class SteppedCompiler:
 
     def has_results(self) -> bool:
         """As :meth:`execute_sql`, of ``exists()``."""
-        return bool(self.ready().has_results())
+        return bool(self.execute_sql(SINGLE))
 
-    def results_iter(self, results: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def results_iter(
+        self,
+        results: Any = None,
+        tuple_expected: bool = False,
+        chunked_fetch: bool = False,
+        chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
+    ) -> Any:
         """The rows; runs the query unless its results are given."""
-        compiler = self.inner if results is not None else self.ready()
-        return compiler.results_iter(results, *args, **kwargs)
+        if results is None:
+            results = self.execute_sql(MULTI, chunked_fetch=chunked_fetch, chunk_size=chunk_size)
+        return self.inner.results_iter(results, tuple_expected=tuple_expected)
 
     def merged_rows(self, *args: Any, **kwargs: Any) -> Any:
         """The rows of all shards, for the compilers that count them."""

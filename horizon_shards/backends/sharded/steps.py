@@ -9,12 +9,13 @@ from itertools import islice
 from typing import Any
 
 from django.db import router
-from django.db.models.expressions import Value
+from django.db.models.expressions import ColPairs, Value
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.bound import BoundIn, PendingIn, PendingValue, bound_exists
 from horizon_shards.backends.sharded.order import PLAIN, TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.tables import model_of
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 
 
@@ -31,7 +32,7 @@ class Step(ABC):
         return home_of(self.query)
 
     def __str__(self) -> str:
-        return f"{self.what} of {self.query.get_meta().label} from {self.home}"
+        return f"{self.what} of {model_of(self.query)._meta.label} from {self.home}"
 
     @property
     @abstractmethod
@@ -102,14 +103,14 @@ class ValueStep(Step):
             raise QueryNotSupported(
                 f"The subquery on {self.query.get_meta().label} gives more than one row where one value is compared: "
                 "slice it ([:1]), or use __in.",
-                reason="subquery",
+                reason="several-rows",
             )
         return Value(rows[0][0] if rows else None, output_field=self.replaces.output_field)
 
 
 def home_of(query: Any) -> str:
     """The alias that Django would run the query on."""
-    return str(getattr(query, "_db", None) or router.db_for_read(query.model))
+    return str(getattr(query, "_db", None) or router.db_for_read(model_of(query)))
 
 
 def rows_of(query: Any) -> Iterator[Any]:
@@ -120,7 +121,7 @@ def rows_of(query: Any) -> Iterator[Any]:
 def compiler_of(query: Any) -> Any:
     """The compiler of a query that stood inside another one, on its own database."""
     inner = query.clone()
-    inner.subquery = False
+    inner.subquery, inner.model = False, model_of(query)
     return inner.get_compiler(using=home_of(query))
 
 
@@ -159,13 +160,13 @@ def too_many_keys(query: Any, max_keys: int) -> KeyLimitExceeded:
 
 
 def selected_column(query: Any) -> Any:
-    """The one expression that a query selects, or None where it selects several or whole rows."""
+    """The one expression that a query selects, or None where it selects several, whole rows or a composite key."""
     if query.combinator:
         return selected_column(query.combined_queries[0])
     if query.default_cols:
         return None
     columns = [*query.select, *query.annotation_select.values()]
-    return columns[0] if len(columns) == 1 else None
+    return columns[0] if len(columns) == 1 and not isinstance(columns[0], ColPairs) else None
 
 
 def of_one_type(left: Any, right: Any) -> bool:
@@ -179,4 +180,5 @@ WHOLE = {kind for kind in PLAIN if "Integer" in kind or "Auto" in kind}
 
 def is_scalar(query: Query, user: Any) -> bool:
     """Whether a subquery stands for one value."""
-    return not isinstance(user, In) and selected_column(query) is not None
+    is_list = isinstance(user, In) and user.rhs is query
+    return not is_list and selected_column(query) is not None

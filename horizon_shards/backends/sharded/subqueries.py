@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.db import connections
 from django.db.models.expressions import Col, ColPairs
 from django.db.models.lookups import Exact, In
 from django.db.models.sql import Query
-from django.db.models.sql.where import AND, WhereNode
 
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
-from horizon_shards.backends.sharded.walk import Nested, contents_of
+from horizon_shards.backends.sharded.walk import Nested, conjuncts, contents_of
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import Placement, are_linked
 from horizon_shards.topology import Group
@@ -77,18 +75,7 @@ def _refusal(query: Query, why: str) -> QueryNotSupported:
 
 def _is_correlated(query: Query, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
     """Whether the condition ties the inner rows to the outer row's shard."""
-    return any(
-        _links(leaf.lhs, leaf.rhs, inner, outer) for leaf in required_leaves(query.where) if isinstance(leaf, Exact)
-    )
-
-
-def required_leaves(node: Any) -> Iterator[Any]:
-    """The leaves that every row must satisfy."""
-    if not isinstance(node, WhereNode):
-        yield node
-    elif not node.negated and node.connector == AND:
-        for child in node.children:
-            yield from required_leaves(child)
+    return any(_links(leaf.lhs, leaf.rhs, inner, outer) for leaf in conjuncts(query.where) if isinstance(leaf, Exact))
 
 
 def _links(left: Any, right: Any, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
@@ -163,5 +150,5 @@ def _may_be_null(column: Col, query: Query) -> bool:
         return False
     return not any(
         getattr(leaf, "lookup_name", "") == "isnull" and leaf.lhs == column and leaf.rhs is False
-        for leaf in required_leaves(query.where)
+        for leaf in conjuncts(query.where)
     )

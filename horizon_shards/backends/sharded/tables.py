@@ -49,7 +49,7 @@ class Tables:
 
     def _add_trimmed(self, alias: str, table_name: str) -> None:
         """A first table that is not the model's own: Django trims the joins that lead a subquery to it."""
-        model = next((m for m in apps.get_models(include_auto_created=True) if m._meta.db_table == table_name), None)
+        model = model_of_table(table_name)
         placement = None if model is None else self._placement(model, None)
         if placement is not None:
             self.by_alias[alias] = placement
@@ -104,18 +104,46 @@ class Tables:
         )
 
 
+def model_of_table(name: str) -> type[Model] | None:
+    """The installed model whose rows a table holds."""
+    return next((m for m in apps.get_models(include_auto_created=True) if m._meta.db_table == name), None)
+
+
+def model_of(query: Any) -> Any:
+    """The model of the table that a query begins with: Django trims the joins that lead a subquery to it."""
+    joins = (join for alias, join in query.alias_map.items() if query.alias_refcount[alias])
+    first: Any = next(joins, None)
+    if first is None or first.parent_alias is not None or first.table_name == query.get_meta().db_table:
+        return query.model
+    return model_of_table(first.table_name) or query.model
+
+
 def check_joins_of_compiling(query: Query, database: str, connection: Any) -> None:
     """Raise where ordering or ``select_related()`` of an inner query join, while compiling, what they may not."""
     if not (query.order_by or query.get_meta().ordering or query.select_related) or query.combinator:
         return
     query = query.clone()
+    if query.order_by:
+        # An annotation has its joins already, and may be an aggregate that can never hold.
+        query.order_by = tuple(term for term in query.order_by if _name_of(term) not in query.annotations)
+        query.default_ordering = False
     connection.ops.compiler("SQLCompiler")(query, connection, connection.alias).pre_sql_setup()
     Tables(query, database)
 
 
+def _name_of(term: Any) -> str:
+    """The name that a term of ORDER BY is, if it is one alone."""
+    term = getattr(term, "expression", term)
+    return term.lstrip("-+") if isinstance(term, str) else str(getattr(term, "name", ""))
+
+
 def join_is_colocated(join: Any, parent: Placement, child: Placement) -> bool:
     """Whether a join's own condition brings together only rows of one shard."""
-    pairs = [(_plain(left), _plain(right)) for left, right in join.join_fields]
+    return pairs_are_colocated([(_plain(left), _plain(right)) for left, right in join.join_fields], parent, child)
+
+
+def pairs_are_colocated(pairs: Any, parent: Placement, child: Placement) -> bool:
+    """Whether rows that agree in each pair of fields, one of each side, are on one shard."""
     if len(parent.key) == len(child.key) and all(
         (left, right) in pairs for left, right in zip(parent.key, child.key, strict=True)
     ):

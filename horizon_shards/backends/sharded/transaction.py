@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import Error, OperationalError
+from django.db import Error, IntegrityError, OperationalError
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
 from horizon_shards.backends.sharded.participant import Participant
 from horizon_shards.backends.sharded.querylog import logged_by_shard_only
-from horizon_shards.exceptions import CrossShardTransaction, PartialCommit, ScatterTimeout
+from horizon_shards.backends.sharded.twophase.branches import BRANCHES, Branch
+from horizon_shards.backends.sharded.twophase.committing import TwoPhaseCommit
+from horizon_shards.backends.sharded.twophase.names import new_gid
+from horizon_shards.exceptions import (
+    CommitInDoubt,
+    CrossShardTransaction,
+    PartialCommit,
+    QueryNotSupported,
+    ScatterTimeout,
+)
 from horizon_shards.signals import cross_shard_transaction
 from horizon_shards.topology import Group
 
@@ -25,6 +34,8 @@ class ShardedTransaction:
         # The atomic block that counts as "the transaction" for TRANSACTIONS = "single", and where it has written.
         self.unit: Any = None
         self.unit_writes: set[str] = set()
+        #: In mode "two_phase" the name of the transaction, from the first shard on.
+        self.gid: str | None = None
 
     def enlist(self, shard: str, connection: Any, *, write: bool, unit: Any) -> Participant:
         """The shard's part of the transaction; the caller calls its ``begin``.
@@ -34,9 +45,10 @@ class ShardedTransaction:
         """
         participant = self.participants.get(shard)
         if participant is None or participant.is_over:
-            participant = self.participants[shard] = Participant(shard, connection)
+            participant = self.participants[shard] = Participant(shard, connection, self._branch(shard, connection))
         if write:
             self._check_single(shard, unit)
+            self._check_two_phase(shard, connection)
             participant.wrote = True
         return participant
 
@@ -51,6 +63,25 @@ class ShardedTransaction:
                 "the other."
             )
         self.unit_writes.add(shard)
+
+    def _branch(self, shard: str, connection: Any) -> Branch | None:
+        if self.group.config.transactions != "two_phase" or (branch := BRANCHES.get(connection.vendor)) is None:
+            return None
+        if self.gid is None:
+            self.gid = new_gid(self.group.mark)
+        return branch(self.gid, shard)
+
+    def _check_two_phase(self, shard: str, connection: Any) -> None:
+        if self.group.config.transactions != "two_phase" or connection.vendor in BRANCHES:
+            return
+        others = [other.shard for other in self.participants.values() if other.wrote and other.shard != shard]
+        if others:
+            raise QueryNotSupported(
+                f"The transaction on {self.group.alias!r} has written to {others[0]} and would write to {shard} too, "
+                f"but {connection.vendor} cannot commit in two phases: its TRANSACTIONS have to be 'best_effort' or "
+                "'single'.",
+                reason="two-phase-engine",
+            )
 
     def savepoint(self, sid: str) -> None:
         """Set a savepoint on every shard touched so far; later ones set it when they begin."""
@@ -93,14 +124,27 @@ class ShardedTransaction:
         something is. What fails on a shard that was only read is raised where no shard was written to: else the
         transaction is committed, and listeners of ``shard_failed`` are told.
         """
-        participants = self._take()
+        gid, participants = self.gid, self._take()
         writers = [participant for participant in participants if participant.wrote]
         readers = [participant for participant in participants if not participant.wrote]
-        self._commit_writers(writers, readers)
+        if gid is not None and sum(writer.begun for writer in writers) > 1:
+            self._commit_in_two_phases(gid, [writer for writer in writers if writer.begun], readers)
+        else:
+            self._commit_writers(writers, readers)
         error = self._end_readers([reader for reader in readers if reader.begun])
         self._tell([writer.shard for writer in writers], "committed")
         if error is not None and not writers:
             raise error
+
+    def _commit_in_two_phases(self, gid: str, writers: list[Participant], readers: list[Participant]) -> None:
+        shards = [writer.shard for writer in writers]
+        try:
+            TwoPhaseCommit(self.group, gid, writers).run()
+        except BaseException as error:
+            for reader in readers:
+                reader.rollback()
+            self._tell(shards, "in_doubt" if isinstance(error, CommitInDoubt) else "rolled_back")
+            raise
 
     def _commit_writers(self, writers: list[Participant], readers: list[Participant]) -> None:
         committed: list[str] = []
@@ -112,6 +156,7 @@ class ShardedTransaction:
                 rest = writers[position + 1 :]
                 for other in (*rest, *readers):
                     other.rollback()
+                name_shard(error, self.group, writer.shard, writer.connection.alias)
                 self._raise(error, committed, writer, [other.shard for other in rest])
             committed.append(writer.shard)
 
@@ -141,7 +186,9 @@ class ShardedTransaction:
 
     def _raise(self, error: BaseException, committed: list[str], failed: Participant, rolled_back: list[str]) -> None:
         if not committed:
-            self._tell([failed.shard, *rolled_back], "rolled_back")
+            # A server that names a broken constraint has rolled back; any other error can come after it has committed.
+            outcome = "rolled_back" if isinstance(error, IntegrityError) else "unknown"
+            self._tell([failed.shard, *rolled_back], outcome)
             raise error
         self._tell([*committed, failed.shard, *rolled_back], "partial")
         raise PartialCommit(
@@ -163,7 +210,7 @@ class ShardedTransaction:
     def _take(self) -> list[Participant]:
         """End the transaction here: its participants, those written to first."""
         participants = sorted(self.participants.values(), key=lambda participant: not participant.wrote)
-        self.participants, self.savepoints = {}, []
+        self.participants, self.savepoints, self.gid = {}, [], None
         self.unit, self.unit_writes = None, set()
         return participants
 

@@ -14,6 +14,7 @@ from horizon_shards.backends.sharded.bound import BoundIn, PendingIn
 from horizon_shards.backends.sharded.leaving import Edge, aliases_in, refusal, truth_of_nulls
 from horizon_shards.backends.sharded.merge import too_many_rows
 from horizon_shards.backends.sharded.steps import Step, rows_of, too_many_keys, values_of
+from horizon_shards.backends.sharded.walk import conjuncts
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Reduction:
         """The condition of the query: every edge's own parts together, since they speak of one far row."""
         own: dict[Edge, list[Any]] = {edge: [] for edge in self.edges}
         others: list[Any] = []
-        for child in _conjuncts(root):
+        for child in conjuncts(root):
             edge = self._pure(child)
             (others if edge is None else own[edge]).append(child)
         made = [self._of_edge(edge, parts) for edge, parts in own.items() if parts or not edge.to_one]
@@ -151,13 +152,6 @@ class Reduction:
         unmatched = edge.outer and truth_of_nulls(condition, edge) is True
         self.steps.append(KeysStep(edge.far_query(condition, edge.far), placeholder, edge, condition, unmatched))
         return placeholder
-
-
-def _conjuncts(node: Any) -> list[Any]:
-    """What a row has to meet all of."""
-    if isinstance(node, WhereNode) and node.connector == AND and not node.negated:
-        return [part for child in node.children for part in _conjuncts(child)]
-    return [node]
 
 
 def has_duplicates(step: ManyStep) -> bool:

@@ -8,16 +8,22 @@ from django.db.models import Model
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact
 
-from horizon_shards.backends.sharded.subqueries import required_leaves
-from horizon_shards.exceptions import ShardKeyUpdate
+from horizon_shards.backends.sharded.walk import conjuncts
+from horizon_shards.exceptions import QueryNotSupported, ShardKeyUpdate
 from horizon_shards.placement import Placement
 
 
 def check_update(query: Any, placement: Placement) -> None:
-    """Raise where an UPDATE would change a shard key or a sharded id.
+    """Raise where an UPDATE would change a shard key or a sharded id, or rows of a parent model.
 
     Setting the key to the value that the condition names (as saving an instance does) changes nothing.
     """
+    if placement.sharded and query.related_updates:
+        raise QueryNotSupported(
+            f"Updating columns that {placement.model._meta.label} inherits from a parent model that has a table is "
+            "not supported over shards (check horizon_shards.E210): update the parent model.",
+            reason="inheritance",
+        )
     for field, _model, value in query.values if placement.sharded else ():
         if field in placement.key and not _is_named(query, field, value, placement):
             raise ShardKeyUpdate(
@@ -46,5 +52,5 @@ def _is_named(query: Any, field: Any, value: Any, placement: Placement) -> bool:
         and leaf.lhs.target == field
         and not hasattr(leaf.rhs, "resolve_expression")
         and leaf.rhs == wanted
-        for leaf in required_leaves(query.where)
+        for leaf in conjuncts(query.where)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import DateTimeField, Value
+from django.db.models import DateTimeField, JSONField, Model, Value
 from django.db.models.functions import Now
 from django.db.models.sql import Query
 from django.db.models.sql.constants import SINGLE
@@ -86,3 +86,22 @@ def _time_of(connection: Any) -> Any:
     row = compiler.execute_sql(SINGLE)
     (values,) = compiler.results_iter([[row]])
     return values[0]
+
+
+def is_computed(value: Any) -> bool:
+    """Whether the database makes the value; a constant has no other on the next shard, and stays as it is written."""
+    return hasattr(value, "resolve_expression") and not isinstance(value, Value)
+
+
+def take_over(obj: Model, field: Any, value: Any) -> None:
+    """Set what the first shard made."""
+    given = getattr(obj, field.attname)
+    if isinstance(given, Value):
+        return
+    if value is None and given is not None and isinstance(field, JSONField):
+        raise QueryNotSupported(
+            f"What the database made of {field} is read as None, which may be NULL or JSON's null: the copies "
+            "of the row could differ. Give the value itself: None, or Value(None, JSONField()).",
+            reason="volatile",
+        )
+    setattr(obj, field.attname, value)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models.expressions import Col, RawSQL, Window
 from django.db.models.sql import Query
-from django.db.models.sql.where import ExtraWhere, WhereNode
+from django.db.models.sql.where import AND, ExtraWhere, WhereNode
 
 #: Names of classes whose value every statement makes anew; some are of later Djangos or of ``contrib.postgres``.
 VOLATILE = {"Now", "Random", "UUID4", "UUID7", "RandomUUID", "TransactionNow"}
@@ -49,22 +49,34 @@ class Contents:
                 self.windows.append(node)
             if type(node).__name__ in VOLATILE:
                 self.volatile.append(node)
-            for source in _sources(node):
+            for source in below(node):
                 self.take(source, node, negated)
 
 
-def _sources(node: Any) -> Iterator[Any]:
-    """The expressions below a node that can hold more than a column."""
+def below(node: Any) -> Iterator[Any]:
+    """The expressions and conditions that a node is made of; none for a plain value."""
+    if isinstance(node, WhereNode):
+        yield from node.children
+        return
     get = getattr(node, "get_source_expressions", None)
     if get is None:
         return
-    for source in get():
-        if hasattr(source, "get_source_expressions") or hasattr(source, "children"):
-            yield source
+    yield from (source for source in get() if source is not None)
     # A lookup against a list keeps expressions of the list to itself.
     rhs = getattr(node, "rhs", None)
     if isinstance(rhs, list | tuple):
-        yield from (value for value in rhs if hasattr(value, "get_source_expressions"))
+        yield from (value for value in rhs if hasattr(value, "resolve_expression"))
+
+
+def conjuncts(node: Any) -> Iterator[Any]:
+    """The parts of a condition that a row has to meet all of: lookups, and nodes of another kind than AND."""
+    if not isinstance(node, WhereNode):
+        yield node
+    elif node.connector == AND and not node.negated:
+        for child in node.children:
+            yield from conjuncts(child)
+    elif node.children:
+        yield node
 
 
 def contents_of(query: Query) -> Contents:
@@ -102,15 +114,28 @@ def _extra_of(query: Query) -> Iterator[str]:
             yield sql
 
 
+def conditions_of(query: Any) -> Iterator[Any]:
+    """The conditions on rows of a query, of its parts and of those that it aggregates, each by itself."""
+    yield from _leaves(query.where)
+    for inner in (getattr(query, "inner_query", None), *query.combined_queries):
+        if inner is not None:
+            yield from conditions_of(inner)
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    if isinstance(node, WhereNode):
+        for child in node.children:
+            yield from _leaves(child)
+    else:
+        yield node
+
+
 def columns_in(node: Any) -> Iterator[Col]:
     """The plain columns that a condition names, but not those inside nested queries."""
     if isinstance(node, Col):
         yield node
-    elif isinstance(node, WhereNode):
-        for child in node.children:
-            yield from columns_in(child)
     elif not isinstance(node, Query):
-        for source in _sources(node):
+        for source in below(node):
             yield from columns_in(source)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.migrate import Command as DjangoMigrate
 
 from horizon_shards import context
+from horizon_shards.conf import MigrateConfig
 from horizon_shards.exceptions import ConfigurationError
 from horizon_shards.rollout import ShardOutcome, migrate_shards
+from horizon_shards.rollout.locking import migrating_alone
 from horizon_shards.rollout.progress import Progress
 from horizon_shards.topology import Group, get_topology
 
@@ -48,6 +50,9 @@ class Command(DjangoMigrate):
             if (owner := topology.physical.get(options["database"])) is not None:
                 stack.enter_context(context.using_shard(owner[1].name, database=owner[0].alias))
                 stack.enter_context(context.allow_one_copy())
+                if not _only_looks(options):
+                    config = owner[0].config.migrate
+                    stack.enter_context(_alone(options["database"], config))
             return super().handle(*args, **options)
 
     def _handle_shards(self, group: Group, options: Mapping[str, Any]) -> None:
@@ -57,7 +62,7 @@ class Command(DjangoMigrate):
             names = f"{len(group.shards)} shards" if len(group.shards) > 1 else "1 shard"
             self.stdout.write(self.style.MIGRATE_HEADING(f"Migrating {names} of {group.alias!r}:"))
         progress = Progress(group.shard_names, stdout=None if quiet else self.stdout)
-        outcomes = migrate_shards(group, options, parallel=parallel, progress=progress)
+        outcomes = migrate_shards(group, options, parallel=parallel, progress=progress, is_reading=_only_looks(options))
         self._show(outcomes, options)
         self._fail(group, outcomes)
         self._check(outcomes, options)
@@ -79,10 +84,10 @@ class Command(DjangoMigrate):
         if not failed:
             return
         listed = "\n".join(f"  {outcome.shard} ({outcome.alias}): {outcome.error}" for outcome in failed)
+        others = "The others are done." if len(outcomes) == len(group.shards) else "It goes first: no other was begun."
         raise CommandError(
             f"{len(failed)} of {len(outcomes)} shards of {group.alias!r} were not migrated:\n{listed}\n"
-            "The others are done. Put the cause right and run the same command again: each shard goes on where it "
-            "stopped."
+            f"{others} Put the cause right and run the same command again: each shard goes on where it stopped."
         )
 
     def _check(self, outcomes: Mapping[str, ShardOutcome], options: Mapping[str, Any]) -> None:
@@ -92,6 +97,10 @@ class Command(DjangoMigrate):
         if options["verbosity"] >= 1:
             self.stdout.write(f"Unapplied migrations on {', '.join(behind)}.")
         sys.exit(1)
+
+
+def _alone(alias: str, config: MigrateConfig) -> AbstractContextManager[None]:
+    return migrating_alone(alias, wait_seconds=config.wait_seconds, lock_timeout_seconds=config.lock_timeout_seconds)
 
 
 def _only_looks(options: Mapping[str, Any]) -> bool:

@@ -1,4 +1,6 @@
-"""``manage.py shards``: what each shard is and holds; ``shards where MODEL KEY``: which shard holds a key."""
+"""``manage.py shards``: what each shard is and holds; ``shards where MODEL KEY``: which shard holds a key;
+``shards recover``: ends transactions that a crash has left prepared.
+"""
 
 from __future__ import annotations
 
@@ -12,56 +14,69 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model
 
+from horizon_shards.backends.sharded.twophase.recovery import Recovered, recover
 from horizon_shards.declarations import to_key_part
-from horizon_shards.exceptions import ConfigurationError, HorizonShardsError
+from horizon_shards.exceptions import ConfigurationError, DirectoryUnavailable, HorizonShardsError
 from horizon_shards.placement import Placement, placement_of
 from horizon_shards.rollout.inventory import DatabaseState, GroupState, read_group_state
-from horizon_shards.topology import get_topology
+from horizon_shards.topology import Group, get_topology
 
-HEADINGS = ("shard", "role", "database", "state", "rows", "keys", "pending")
+HEADINGS = ("shard", "role", "database", "state", "rows", "keys", "pending", "prepared", "connections")
+WAIT_SECONDS = 5.0
 
 
 class Command(BaseCommand):
-    """Looks only; places no key and changes nothing."""
+    """Looks only, but for ``recover``; places no key."""
 
-    help = "Shows the shards of each logical database, or which shard holds a key."
+    help = "Shows the shards of each logical database, or which shard holds a key; ends transactions left prepared."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """``shards [--database] [--json] [--fail] [--no-rows]`` and ``shards where MODEL KEY [KEY ...]``."""
+        """``shards``, ``shards where MODEL KEY [KEY ...]`` and ``shards recover``, each with its options."""
         parser.add_argument("--database", metavar="ALIAS", help="Only this logical database.")
         parser.add_argument("--json", action="store_true", help="Print JSON.")
         parser.add_argument("--fail", action="store_true", help="Exit with an error if a database does not answer.")
         parser.add_argument("--no-rows", action="store_true", help="Do not count rows, which is slow on big tables.")
-        where = parser.add_subparsers(dest="action", metavar="where").add_parser(
-            "where", help="Which shard holds a key: shards where MODEL KEY."
-        )
+        actions = parser.add_subparsers(dest="action", metavar="where | recover")
+        where = actions.add_parser("where", help="Which shard holds a key: shards where MODEL KEY.")
         where.add_argument("model", help='The model, as "app.Model".')
         where.add_argument("key", nargs="+", help="The shard key; the parts of a composite key one after the other.")
         where.add_argument("--json", action="store_true", default=None, dest="where_json", help="Print JSON.")
+        recover = actions.add_parser("recover", help="End transactions in two phases that a crash has left prepared.")
+        recover.add_argument(
+            "--wait",
+            type=float,
+            default=WAIT_SECONDS,
+            metavar="SECONDS",
+            help="Leave alone what was prepared less than so long ago (%(default)s).",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Show; raise ``CommandError`` for what is unknown, and with ``--fail`` for what does not answer."""
         try:
             if options.get("action") == "where":
                 self._where(options)
+            elif options.get("action") == "recover":
+                self._recover(options)
             else:
                 self._states(options)
-        except ConfigurationError as error:
+        except (ConfigurationError, DirectoryUnavailable) as error:
             raise CommandError(str(error)) from error
 
     def _states(self, options: dict[str, Any]) -> None:
-        groups = get_topology().groups
-        wanted = options["database"]
-        if wanted is not None and wanted not in groups:
-            raise CommandError(f"{wanted!r} is not a logical database; these are: {', '.join(groups) or 'none'}.")
         count_rows = not options["no_rows"]
-        states = [
-            read_group_state(group, count_rows=count_rows) for alias, group in groups.items() if wanted in (None, alias)
-        ]
+        states = [read_group_state(group, count_rows=count_rows) for group in _groups(options["database"])]
         self.stdout.write(json.dumps(list(map(_as_dict, states)), indent=2) if options["json"] else _as_text(states))
         if options["fail"]:
             _require_answers(states)
+
+    def _recover(self, options: dict[str, Any]) -> None:
+        wanted = options["database"]
+        groups = [group for group in _groups(wanted) if wanted is not None or group.directory is not None]
+        results = [recover(group, wait_seconds=options["wait"]) for group in groups]
+        for result in results:
+            self.stdout.write(f"{result.database}: {_recovered(result)}")
+        _require_all_ended(results)
 
     def _where(self, options: dict[str, Any]) -> None:
         placement = _sharded(options["model"])
@@ -74,6 +89,27 @@ class Command(BaseCommand):
         else:
             bucket = "" if found["bucket"] is None else f", bucket {found['bucket']}"
             self.stdout.write(f"{key!r} is on {found['shard']} (database {found['alias']}{bucket}).")
+
+
+def _groups(wanted: str | None) -> list[Group]:
+    groups = get_topology().groups
+    if wanted is not None and wanted not in groups:
+        raise CommandError(f"{wanted!r} is not a logical database; these are: {', '.join(groups) or 'none'}.")
+    return [group for alias, group in groups.items() if wanted in (None, alias)]
+
+
+def _recovered(result: Recovered) -> str:
+    left = ", ".join(f"{count} on {shard}" for shard, count in result.left.items())
+    text = f"{result.committed} committed, {result.rolled_back} rolled back"
+    return f"{text}; still prepared: {left}" if left else text
+
+
+def _require_all_ended(results: Iterable[Recovered]) -> None:
+    errors = [f"{shard}: {error}" for result in results for shard, error in result.errors.items()]
+    if errors:
+        raise CommandError("Run it again when these answer: " + "; ".join(errors))
+    if any(result.left for result in results):
+        raise CommandError("Some are still prepared: the session that prepared them is there still. Run it again.")
 
 
 def _sharded(label: str) -> Placement:
@@ -136,7 +172,9 @@ def _table(state: GroupState) -> str:
 
 def _cells(state: GroupState, database: DatabaseState) -> tuple[str, ...]:
     is_primary = database.role == "primary"
-    answer = f"up, {database.answer_ms} ms" if database.reachable else "DOWN"
+    lag = "?" if database.lag_seconds is None else f"{database.lag_seconds:g}"
+    behind = "" if is_primary else f", lag {lag} s"
+    answer = f"up, {database.answer_ms} ms{behind}" if database.reachable else "DOWN"
     counted = [count for count in database.rows.values() if count is not None]
     keys = state.keys.get(database.shard) if state.keys is not None and is_primary else None
     return (
@@ -147,6 +185,8 @@ def _cells(state: GroupState, database: DatabaseState) -> tuple[str, ...]:
         str(sum(counted)) if counted else "-",
         "-" if keys is None else str(keys),
         "-" if database.pending_migrations is None else str(database.pending_migrations),
+        "-" if database.prepared is None else str(database.prepared),
+        "-" if database.connections is None else str(database.connections),
     )
 
 

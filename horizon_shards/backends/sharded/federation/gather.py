@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import router
 from django.db.models import Count, Model
 from django.db.models.sql import Query
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
@@ -16,10 +15,10 @@ from horizon_shards.backends.sharded.federation.policy import without_scatter_wa
 from horizon_shards.backends.sharded.federation.private import PrivateDatabase
 from horizon_shards.backends.sharded.federation.pushdown import conditions_on
 from horizon_shards.backends.sharded.federation.refusals import gathering
+from horizon_shards.backends.sharded.federation.storage import home_of_model
 from horizon_shards.backends.sharded.order import internal_type
 from horizon_shards.context import whole_results
 from horizon_shards.exceptions import RowLimitExceeded
-from horizon_shards.placement import placement_of
 
 Row = Sequence[Any]
 
@@ -68,14 +67,7 @@ def pull_of(table: str, model: type[Model], fields: dict[str, Any], query: Any, 
     if "Integer" in internal_type(pk) or internal_type(pk).endswith("AutoField"):
         # Rows that nothing else orders come as from one database's table.
         pull.add_ordering(pk.attname)
-    return Pull(table, model, tuple(fields), _home(model, logical), pull, bool(conditions))
-
-
-def _home(model: type[Model], logical: str) -> str:
-    placement = placement_of(model)
-    if placement is not None and placement.database == logical:
-        return logical
-    return str(router.db_for_read(model))
+    return Pull(table, model, tuple(fields), home_of_model(model, logical), pull, bool(conditions))
 
 
 def fill(private: PrivateDatabase, pulls: list[Pull], limit: int) -> dict[str, int]:

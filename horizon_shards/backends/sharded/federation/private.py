@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.db.models import Model
 
 from horizon_shards.placement import placement_of
@@ -37,18 +36,19 @@ ALIAS = "federation"
 class PrivateDatabase:
     """Tables of models, with the columns that their shards have, but no keys and no constraints.
 
-    ``lead``: a shard's connection; a SQLite shard's own class, options and time zone are taken over.
+    ``lead``: the connection of a SQLite shard, whose class, options and time zone are taken over.
     """
 
     def __init__(self, lead: Any) -> None:
-        if lead.vendor == "sqlite":
-            taken = {name: lead.settings_dict[name] for name in ("OPTIONS", "TIME_ZONE")}
-            self.connection = type(lead)({**SETTINGS, **taken}, ALIAS)
-        else:
-            self.connection = DatabaseWrapper({**SETTINGS}, ALIAS)
+        self.connection = self.connection_like(lead)
         #: ``{table: {column: field}}``
         self.columns: dict[str, dict[str, Any]] = {}
         self.models: dict[str, type[Model]] = {}
+
+    def connection_like(self, lead: Any) -> Any:
+        """A connection that compares as ``lead`` does."""
+        taken = {name: lead.settings_dict[name] for name in ("OPTIONS", "TIME_ZONE")}
+        return type(lead)({**SETTINGS, **taken}, ALIAS)
 
     def close(self) -> None:
         """Forget everything: Django's own ``close()`` leaves a database in memory open."""
@@ -68,11 +68,22 @@ class PrivateDatabase:
         if table in self.columns:
             return
         self.models[table] = model
-        fields = {str(field.column): field for field in _fields(model)}
+        fields = {str(field.column): field for field in self.fields_of(model)}
         self.columns[table] = fields
         quote = self.connection.ops.quote_name
         columns = ", ".join(f"{quote(column)} {self._type(field)}" for column, field in fields.items())
         self.run(f"CREATE TABLE {quote(table)} ({columns})")
+
+    def fields_of(self, model: type[Model]) -> list[Any]:
+        """The columns of the model's own table.
+
+        Not the id of rows that each shard numbers for itself: a query that reads it has no answer, and finds no column.
+        """
+        placement = placement_of(model)
+        fields = list(model._meta.local_concrete_fields)
+        if placement is not None and placement.pk_repeats:
+            fields.remove(model._meta.pk)
+        return fields
 
     def _type(self, field: Any) -> str:
         """The type as the schema editor writes it: its affinity and its collation decide how values compare."""
@@ -126,18 +137,6 @@ class PrivateDatabase:
         """Run a statement whose rows nobody reads."""
         with self.connection.cursor() as cursor:
             cursor.execute(sql, params)
-
-
-def _fields(model: type[Model]) -> list[Any]:
-    """The columns of the model's own table.
-
-    Not the id of rows that each shard numbers for itself: a query that reads it has no answer, and finds no column.
-    """
-    placement = placement_of(model)
-    fields = list(model._meta.local_concrete_fields)
-    if placement is not None and placement.pk_repeats:
-        fields.remove(model._meta.pk)
-    return fields
 
 
 def _adapted(value: Any) -> Any:

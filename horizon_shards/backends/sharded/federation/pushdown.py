@@ -10,10 +10,11 @@ from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.subqueries import AggregateQuery
-from django.db.models.sql.where import AND, WhereNode
+from django.db.models.sql.where import WhereNode
 
 from horizon_shards.backends.sharded.federation.refusals import parts_of
 from horizon_shards.backends.sharded.shortcut import adds_no_joins
+from horizon_shards.backends.sharded.walk import conjuncts
 
 
 def conditions_on(table: str, query: Any, sql: str) -> tuple[str, list[Any]]:
@@ -33,7 +34,7 @@ def conditions_on(table: str, query: Any, sql: str) -> tuple[str, list[Any]]:
     join_type = getattr(part.alias_map.get(alias), "join_type", None)
     if join_type not in (None, INNER) or not _is_in_sql(part, parts):
         return table, []
-    return alias, [node for node in _required(part.where) if _concerns_only(node, alias)]
+    return alias, [node for node in conjuncts(part.where) if _concerns_only(node, alias)]
 
 
 def _is_in_sql(part: Query, parts: list[Query]) -> bool:
@@ -53,19 +54,6 @@ def _aliases(query: Query, table: str) -> Iterator[str]:
         # Compiling adds the model's own table.
         yield table
     yield from (alias for alias in used if query.alias_map[alias].table_name == table)
-
-
-def _required(where: Any) -> Iterator[Any]:
-    """The nodes that every row must satisfy."""
-    if where.negated or where.connector != AND:
-        if where.children:
-            yield where
-        return
-    for child in where.children:
-        if isinstance(child, WhereNode):
-            yield from _required(child)
-        else:
-            yield child
 
 
 def _concerns_only(node: Any, alias: str) -> bool:

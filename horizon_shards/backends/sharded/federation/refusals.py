@@ -12,7 +12,7 @@ from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.walk import contents_of
-from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 from horizon_shards.topology import Group
 
 #: Refusals that are not about where rows are, so that having all of them in one place would not help.
@@ -23,10 +23,13 @@ FINAL = {
     "foreign-model",
     "raw-sql",
     "scatter-forbidden",
+    "several-rows",
     "shard-key-update",
     "unique-over-shards",
     "volatile",
 }
+#: What shows only while a query runs that federation could answer.
+LATE = (QueryNotSupported, KeyLimitExceeded)
 CURE = (
     " Or turn federation on (DATABASES[{alias!r}]['FEDERATION'] = {{'MAX_ROWS': 100_000}}): the rows of the tables "
     "concerned are then gathered into a private SQLite database, which answers."
@@ -45,21 +48,18 @@ def gathering() -> Iterator[None]:
         _is_gathering.reset(token)
 
 
-def check_can_federate(refusal: QueryNotSupported, query: Any, logical: Any) -> None:
+def check_can_federate(refusal: Exception, query: Any, logical: Any) -> None:
     """Raise the refusal unless federation can answer the query and is on; where it is only off, say so."""
-    if refusal.reason in FINAL or _is_gathering.get() or query.select_for_update or has_raw_sql(query):
+    if reason_of(refusal) in FINAL or _is_gathering.get() or query.select_for_update or has_raw_sql(query):
         raise refusal
-    is_alike = logical.vendor == "sqlite"
     if limit_of(logical.group) == 0:
-        if is_alike:
-            _mention(refusal, logical.alias)
+        _mention(refusal, logical.alias)
         raise refusal
-    if not is_alike:
-        raise QueryNotSupported(
-            f"{refusal} Federation cannot help: the private database is SQLite, which does not compare and compute as "
-            f"{logical.lead.display_name} does.",
-            reason="federation-engine",
-        ) from refusal
+
+
+def reason_of(refusal: Exception) -> str:
+    """The slug of a refusal, for counting."""
+    return str(getattr(refusal, "reason", "key-limit"))
 
 
 def limit_of(group: Group) -> int:
@@ -85,7 +85,7 @@ def parts_of(query: Any) -> Iterator[Query]:
             yield from parts_of(nested.query)
 
 
-def _mention(refusal: QueryNotSupported, alias: str) -> None:
+def _mention(refusal: Exception, alias: str) -> None:
     cure = CURE.format(alias=alias)
     if refusal.args and not str(refusal.args[0]).endswith(cure):
         refusal.args = (f"{refusal.args[0]}{cure}", *refusal.args[1:])

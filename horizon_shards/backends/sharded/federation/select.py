@@ -13,24 +13,40 @@ from django.db.models.sql.subqueries import AggregateQuery
 from horizon_shards.backends.sharded.federation.gather import Pull, fill, pull_of
 from horizon_shards.backends.sharded.federation.policy import tell
 from horizon_shards.backends.sharded.federation.private import PrivateDatabase
-from horizon_shards.backends.sharded.federation.refusals import check_can_federate, limit_of
+from horizon_shards.backends.sharded.federation.refusals import LATE, check_can_federate, limit_of, reason_of
+from horizon_shards.backends.sharded.federation.servers import ServersPrivateDatabase
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.plan import Merge, Plan
-from horizon_shards.exceptions import QueryNotSupported
+from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
 
 
-def federated(refusal: QueryNotSupported, query: Any, logical: Any, elide_empty: bool) -> Any:
+def federated(refusal: Exception, query: Any, logical: Any, elide_empty: bool) -> Any:
     """The compiler that federates ``query``; raises ``refusal`` where that is off or no help."""
     check_can_federate(refusal, query, logical)
-    private = PrivateDatabase(logical.lead)
+    private = _private_database(logical, refusal)
     base = private.connection.ops.compiler(query.compiler)
     # No alias: the private database is in no registry.
     compiler = _federating(base)(query, private.connection, None, elide_empty)
     compiler.logical, compiler.private = logical, private
     # Without the traceback, which would hold the query.
-    compiler.refusal = QueryNotSupported(str(refusal), reason=refusal.reason)
+    compiler.refusal = QueryNotSupported(str(refusal), reason=reason_of(refusal))
     compiler.plan = compiler.plan_of([])
     return compiler
+
+
+#: Servers whose rules the private database knows.
+KNOWN = {"mysql", "postgresql"}
+
+
+def _private_database(logical: Any, refusal: Exception) -> PrivateDatabase:
+    if logical.vendor == "sqlite":
+        return PrivateDatabase(logical.lead)
+    if logical.vendor not in KNOWN:
+        raise QueryNotSupported(
+            f"{refusal} Federation cannot help: nothing here knows how {logical.lead.display_name} compares values.",
+            reason="federation-engine",
+        )
+    return ServersPrivateDatabase(logical, refusal)
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +103,10 @@ class Federated(ForeignRelations):
 
     def _fill(self, sql: str, params: Any) -> None:
         pulls = self.pulls(sql, params)
-        counts = fill(self.private, pulls, limit_of(self.logical.group))
+        try:
+            counts = fill(self.private, pulls, limit_of(self.logical.group))
+        except RowLimitExceeded as error:
+            raise error from self.refusal
         tell(self.plan_of(pulls), self.query.model, self.logical.group, counts)
 
     def plan_of(self, pulls: list[Pull]) -> Plan:
@@ -135,14 +154,14 @@ class OrFederated:
     query: Any
     elide_empty: bool
 
-    def _instead(self, refusal: QueryNotSupported) -> Any:
+    def _instead(self, refusal: Exception) -> Any:
         return federated(refusal, self.query, self.logical, self.elide_empty)
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         """Ask the shards, or else federate and go on as that compiler."""
         try:
             return super().execute_sql(*args, **kwargs)  # type: ignore[misc]
-        except QueryNotSupported as refusal:
+        except LATE as refusal:
             instead = self._instead(refusal)
             result = instead.execute_sql(*args, **kwargs)
             # Whoever asked reads the columns and the converters from this object.

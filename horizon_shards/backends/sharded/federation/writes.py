@@ -12,14 +12,13 @@ from django.db.models.sql.constants import CURSOR, MULTI
 from horizon_shards.backends.sharded.federation.refusals import check_can_federate, gathering
 from horizon_shards.backends.sharded.federation.select import federated
 from horizon_shards.backends.sharded.writes import RowCount, row_count
-from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import placement_of
 
 #: Keys named by one statement: SQLite takes 250,000 values, and a long statement is slow to plan everywhere.
 CHUNK = 1_000
 
 
-def keys_first(refusal: QueryNotSupported, query: Any, logical: Any, elide_empty: bool) -> KeysFirst:
+def keys_first(refusal: Exception, query: Any, logical: Any, elide_empty: bool) -> KeysFirst:
     """What carries the write out in two steps; raises ``refusal`` where federation is off or no help."""
     check_can_federate(refusal, query, logical)
     placement = placement_of(query.model)

@@ -1,0 +1,18 @@
+"""Many rows at once: COPY, UNLOAD, MERGE, ALTER TABLE APPEND, ANALYZE and VACUUM."""
+
+from horizon_shards.backends.redshift.bulk.copying import CopyFailed, LoadError, copy_from_s3, jsonpaths
+from horizon_shards.backends.redshift.bulk.merging import bulk_merge
+from horizon_shards.backends.redshift.bulk.tables import analyze, append_from, vacuum
+from horizon_shards.backends.redshift.bulk.unloading import unload_to_s3
+
+__all__ = [
+    "CopyFailed",
+    "LoadError",
+    "analyze",
+    "append_from",
+    "bulk_merge",
+    "copy_from_s3",
+    "jsonpaths",
+    "unload_to_s3",
+    "vacuum",
+]
