@@ -6,6 +6,7 @@ from typing import Any
 
 from horizon_shards.backends.redshift.base import DatabaseWrapper as RedshiftWrapper
 from horizon_shards.backends.redshift.operations import DatabaseOperations as RedshiftOperations
+from horizon_shards.testing.redshift.bulk.files import S3, Folder
 from horizon_shards.testing.redshift.catalogue import install
 from horizon_shards.testing.redshift.cursor import PostgreSQLCursor, StrictCursor
 
@@ -34,16 +35,22 @@ class DatabaseWrapper(RedshiftWrapper):
         params = super().get_connection_params()
         if "sslmode" not in self.settings_dict["OPTIONS"]:
             params["sslmode"] = "prefer"
-        return {**params, "cursor_factory": StrictCursor}
+        folder, endpoint = params.pop("s3_folder", None), params.pop("s3_endpoint", None)
+        files = staticmethod(lambda: Folder(folder) if folder else S3(endpoint))
+        return {**params, "cursor_factory": type("StrictCursor", (StrictCursor,), {"files": files})}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection to a database that has Redshift's functions and catalogue."""
         connection = super().get_new_connection(conn_params)
         if self.settings_dict["NAME"] is None:
             return connection  # of the server's own database, in which others are created
-        with connection.cursor() as cursor:
-            install(_Plain(cursor))
-        connection.commit()
+        try:
+            with connection.cursor() as cursor:
+                install(_Plain(cursor))
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

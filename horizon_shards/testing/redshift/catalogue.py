@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
 
 from horizon_shards.testing.redshift.tables import STYLES, Constraint, Remembered
 
@@ -21,20 +24,38 @@ SESSION = """
 
 def install(cursor: Any) -> None:
     """Make a database of PostgreSQL a local Redshift, where it is not one yet; then the session."""
-    cursor.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'rs'")
-    if cursor.fetchone() is None:
+    shim = Path(__file__).with_name("shim.sql").read_text(encoding="utf-8")
+    version = hashlib.sha256(shim.encode()).hexdigest()[:12]
+    if (found := _version(cursor)) is None:
         cursor.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-        cursor.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'rs'")
-        if cursor.fetchone() is None:
+        if (found := _version(cursor)) is None:
             cursor.execute("CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public")
-            cursor.execute(Path(__file__).with_name("shim.sql").read_text(encoding="utf-8"))
+            cursor.execute(shim)
+            cursor.execute(f"COMMENT ON SCHEMA rs IS '{version}'")
+            found = version
+    if found != version:
+        raise ImproperlyConfigured(
+            "This database was made a strict local Redshift by another version of horizon_shards: drop it and create "
+            "it again."
+        )
     cursor.execute(SESSION)
+
+
+def _version(cursor: Any) -> str | None:
+    """Which shim a database has: None without any."""
+    cursor.execute(
+        "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_catalog.pg_namespace WHERE nspname = 'rs'"
+    )
+    row = cursor.fetchone()
+    return None if row is None else str(row[0])
 
 
 def remember(run: Run, said: Remembered) -> None:
     """Write what a statement said of a table's storage."""
     oid = f"{_literal(_quoted(said.table))}::regclass"
-    if said.style is not None:
+    if said.like is not None:
+        _copy(run, oid, f"{_literal(_quoted(said.like))}::regclass")
+    elif said.style is not None:
         run(
             f"INSERT INTO rs.stored VALUES ({oid}, %s) "
             "ON CONFLICT (reloid) DO UPDATE SET diststyle = excluded.diststyle",
@@ -56,6 +77,13 @@ def remember(run: Run, said: Remembered) -> None:
         _declare(run, oid, constraint)
     if said.dropped_constraint:
         run(f"DELETE FROM rs.declared WHERE conrelid = {oid} AND conname = %s", [said.dropped_constraint])
+
+
+def _copy(run: Run, oid: str, source: str) -> None:
+    """The storage of another table: CREATE TABLE (LIKE ...) takes its keys over."""
+    run(f"INSERT INTO rs.stored SELECT {oid}, diststyle FROM rs.stored WHERE reloid = {source}", [])
+    columns = "attnum, encoding, distkey, sortkey"
+    run(f"INSERT INTO rs.stored_column SELECT {oid}, {columns} FROM rs.stored_column WHERE reloid = {source}", [])
 
 
 def _column(run: Run, oid: str, name: str, what: str, value: Any) -> None:

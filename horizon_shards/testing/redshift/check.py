@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from horizon_shards.testing.redshift import functions, grammar, lexer, rules
 from horizon_shards.testing.redshift.grammar import grammar_error
 from horizon_shards.testing.redshift.lexer import fingerprint
 from horizon_shards.testing.redshift.rules import broken_rules
+
+_LOCK = threading.Lock()
 
 
 class Refusal(NamedTuple):
@@ -40,7 +43,8 @@ def check_sql(sql: str) -> list[Refusal]:
     found = list(dict.fromkeys(Refusal(*broken) for broken in broken_rules(sql)))
     if found:
         return found
-    error = _grammar_verdict(fingerprint(sql))
+    with _LOCK:  # one store and one parser for all threads
+        error = _grammar_verdict(fingerprint(sql))
     return [Refusal("grammar", error)] if error else []
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.postgresql.base import Cursor as PostgreSQLCursor
 from django.db.backends.postgresql.base import Database as Driver
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
+from horizon_shards.testing.redshift.bulk.engine import engine_of
+from horizon_shards.testing.redshift.bulk.files import S3, Files
 from horizon_shards.testing.redshift.catalogue import remember
 from horizon_shards.testing.redshift.check import RedshiftRefuses, Refusal, check_sql
-from horizon_shards.testing.redshift.lexer import skeleton
+from horizon_shards.testing.redshift.lexer import skeleton, statements
 from horizon_shards.testing.redshift.tables import translate_ddl
 from horizon_shards.testing.redshift.translate import to_postgresql, without_escape_mark
 
@@ -22,6 +25,7 @@ ALONE = re.compile(
     r"|^(CREATE|DROP) EXTERNAL\b"
 )
 QUERY_GROUP = re.compile(r"(?is)^\s*(?:SET\s+query_group\s+(?:TO|=)\s+(.+)|RESET\s+query_group\s*)$")
+CONTROL = re.compile(r"(?i)\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b")
 BYTES = re.compile(r"rs_bytes_(\d+)_")
 
 
@@ -31,17 +35,53 @@ class StrictCursor(PostgreSQLCursor):
     #: The last statement, as Redshift would have got it.
     asked: str | None = None
 
+    @staticmethod
+    def files() -> Files:
+        """Where COPY and UNLOAD read and write."""
+        return S3()
+
     def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
-        """Check, translate and run one statement."""
-        self.asked = sql = self._as_redshift_gets_it(str(query), params)
-        self._check(sql)
+        """Check all statements of a string, then translate and run them; the last one's rows are there to fetch."""
+        self.asked = self._as_redshift_gets_it(str(query), params)
+        parts = [sql for _, sql in statements(self.asked)]
+        for sql in parts:
+            self._check(sql, alone=len(parts) == 1)
+        with self._one_transaction(parts):
+            for sql in parts:
+                self._translated(sql, **kwargs)
+        return self
+
+    @contextmanager
+    def _one_transaction(self, parts: list[str]) -> Iterator[None]:
+        """The server runs the statements of one string in one transaction, unless they say otherwise themselves."""
+        if len(parts) < 2 or not self.connection.autocommit or any(CONTROL.match(sql) for sql in parts):
+            yield
+            return
+        super().execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._beside("ROLLBACK")
+            raise
+        self._beside("COMMIT")
+
+    def _beside(self, sql: str) -> None:
+        """Run a statement on another cursor: the rows of the last one stay."""
+        plain: Any = PostgreSQLCursor
+        with plain(self.connection) as cursor:
+            cursor.execute(sql)
+
+    def _translated(self, sql: str, **kwargs: Any) -> None:
+        if (engine := engine_of(sql)) is not None:
+            engine(self, sql)
+            return
         translated, said = translate_ddl(sql)
         if match := QUERY_GROUP.match(sql):
             translated = f"SELECT set_config('rs.query_group', {match[1] or chr(39) * 2}, false)"
-        result = self._run(to_postgresql(translated), **kwargs) if translated else self
+        if translated:
+            self._run(to_postgresql(translated), **kwargs)
         if said is not None:
-            remember(self._plainly, said)
-        return result
+            remember(self.plainly, said)
 
     def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> None:
         """One after the other, as the drivers do."""
@@ -56,9 +96,9 @@ class StrictCursor(PostgreSQLCursor):
         # psycopg2 sees a PostgreSQL that says how it reads backslashes; Redshift does not say.
         return text if is_psycopg3 or "E''" in skeleton(query) else without_escape_mark(text)
 
-    def _check(self, sql: str) -> None:
+    def _check(self, sql: str, *, alone: bool) -> None:
         refusals = check_sql(sql)
-        if not self.connection.autocommit and ALONE.search(skeleton(sql)):
+        if not (alone and self.connection.autocommit) and ALONE.search(skeleton(sql)):
             page = "r_SVL_MULTI_STATEMENT_VIOLATIONS.html"
             refusals.append(Refusal("in-transaction", f"This does not run in a transaction block ({page})."))
         if refusals:
@@ -72,5 +112,6 @@ class StrictCursor(PostgreSQLCursor):
                 raise Driver.DataError(f"value too long for type character varying({match[1]})") from error
             raise
 
-    def _plainly(self, sql: str, params: Sequence[Any]) -> None:
+    def plainly(self, sql: str, params: Sequence[Any] | None) -> None:
+        """Run a statement of PostgreSQL as it is."""
         super().execute(sql, params)

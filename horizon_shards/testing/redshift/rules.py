@@ -70,7 +70,7 @@ RULES = (
     _rule("tablespace", r"\bTABLESPACE\b", "There are no tablespaces.", FEATURES),
     _rule(
         "type",
-        rf"(::|\bAS ){TYPES}\b|^(CREATE|ALTER) TABLE\b.*(\"N\"|\"n\"|\w) {TYPES}\b",
+        rf"(::|(?<!FORMAT )\bAS ){TYPES}\b|^(CREATE|ALTER) TABLE\b.*(\"N\"|\"n\"|\w) {TYPES}\b",
         "Unsupported type.",
         DATATYPES,
     ),
@@ -93,7 +93,12 @@ RULES = (
     ),
     _rule("frame-mode", r"\b(RANGE|GROUPS) (BETWEEN|UNBOUNDED|CURRENT|\d|'')", "Frames are of ROWS.", WINDOW),
     _rule("frame-exclusion", r"\bEXCLUDE (CURRENT|GROUP|TIES|NO OTHERS)", "Frames exclude nothing.", WINDOW),
-    _rule("explain-options", r"^EXPLAIN ?\(|^EXPLAIN ANALYZE\b", "EXPLAIN knows VERBOSE only.", "r_EXPLAIN.html"),
+    _rule(
+        "explain-options",
+        r"^EXPLAIN ?\( ?(ANALYZE|VERBOSE|COSTS|SETTINGS|BUFFERS|WAL|TIMING|SUMMARY|FORMAT)\b|^EXPLAIN ANALYZE\b",
+        "EXPLAIN knows VERBOSE only.",
+        "r_EXPLAIN.html",
+    ),
     _rule(
         "truncate",
         r"^TRUNCATE\b.*(,|\bRESTART\b|\bCASCADE\b|\bCONTINUE\b)",
@@ -156,8 +161,20 @@ def broken_rules(sql: str) -> Iterator[tuple[str, str]]:
     tokens = [token for token in tokens_of(sql) if token.kind != "space"]
     yield from _names(tokens)
     yield from _functions(tokens, bones)
+    if bones.endswith("WITH NO SCHEMA BINDING"):
+        yield from _late_binding(tokens)
     if bones.startswith(("CREATE TABLE", "CREATE TEMP")):
         yield from _table(tokens, bones)
+
+
+def _late_binding(tokens: list[Token]) -> Iterator[tuple[str, str]]:
+    """The tables of a late-binding view have their schema before them."""
+    triples = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+    of_the_select = {first.text for first, second, third in triples if second.upper == "AS" and third.text == "("}
+    for token, table, after in triples:
+        named = table.kind in {"name", "word"} and table.text not in of_the_select
+        if token.upper in {"FROM", "JOIN"} and named and after.text != ".":
+            yield "late-binding", f"{table.text} needs its schema in a late-binding view (r_CREATE_VIEW.html)."
 
 
 def _names(tokens: list[Token]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ CREATE TABLE rs.stored_column (
     reloid oid, attnum int, encoding text, distkey boolean NOT NULL, sortkey int NOT NULL, PRIMARY KEY (reloid, attnum)
 );
 CREATE TABLE rs.declared (
-    conname name, contype "char", conrelid oid, conkey smallint[], confrelid oid, confkey smallint[],
+    conname text, contype "char", conrelid oid, conkey smallint[], confrelid oid, confkey smallint[],
     PRIMARY KEY (conrelid, conname)
 );
 
@@ -31,6 +31,33 @@ CREATE VIEW rs.pg_attrdef AS
     UNION ALL
     SELECT attrelid, attnum, '"identity"(' || attrelid || ', ' || attnum - 1 || ', ''1,1''::text)'
     FROM pg_catalog.pg_attribute WHERE attidentity <> '';
+
+-- What the advisor reads; a test writes what is measured.
+CREATE TABLE rs.measured (reloid oid PRIMARY KEY, skew_rows numeric, stats_off numeric, unsorted numeric);
+CREATE VIEW rs.svv_table_info AS
+    SELECT pg_catalog.current_database() AS database, n.nspname AS schema, c.oid AS table_id, c.relname AS "table",
+        m.skew_rows, m.stats_off, m.unsorted
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN rs.measured m ON m.reloid = c.oid WHERE c.relkind = 'r' AND n.nspname = 'public';
+CREATE TABLE rs.stl_alert_event_log (
+    userid int, query int, slice int, segment int, step int, pid int, xid bigint, event varchar(1024),
+    solution varchar(1024), event_time timestamp
+);
+
+-- Bulk loads.
+CREATE SEQUENCE rs.query_number;
+CREATE TABLE rs.stl_load_errors (
+    userid int, slice int, tbl int, starttime timestamp, session int, query int, filename varchar(256),
+    line_number bigint, colname varchar(127), type varchar(10), col_length varchar(10), position int,
+    raw_line varchar(1024), raw_field_value varchar(1024), err_code int, err_reason varchar(100)
+);
+CREATE FUNCTION rs.pg_last_copy_count() RETURNS bigint LANGUAGE sql STABLE AS
+    $$ SELECT coalesce(nullif(current_setting('rs.copied', true), ''), '0')::bigint $$;
+CREATE FUNCTION rs.pg_last_unload_count() RETURNS bigint LANGUAGE sql STABLE AS
+    $$ SELECT coalesce(nullif(current_setting('rs.unloaded', true), ''), '0')::bigint $$;
+-- A late-binding view is bound to nothing: its SELECT is a text.
+CREATE FUNCTION rs.late(query text) RETURNS SETOF record LANGUAGE plpgsql STABLE AS
+    $$ BEGIN RETURN QUERY EXECUTE query; END $$;
 
 -- Redshift's functions.
 CREATE FUNCTION rs.getdate() RETURNS timestamp LANGUAGE sql STABLE AS

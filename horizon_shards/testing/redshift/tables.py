@@ -34,6 +34,7 @@ class Remembered:
     encodings: dict[str, str] = field(default_factory=dict)
     constraints: list[Constraint] = field(default_factory=list)
     dropped_constraint: str | None = None
+    like: str | None = None
 
 
 def bare(token: Token) -> str:
@@ -49,6 +50,8 @@ def translate_ddl(sql: str) -> tuple[str | None, Remembered | None]:
     """PostgreSQL's statement (None: there is nothing to run) and what to remember; (sql, None) for other statements."""
     tokens = [token for token in tokens_of(sql.strip().rstrip(";")) if token.kind != "space"]
     words = [token.upper for token in tokens[:3]]
+    if words[:2] in (["CREATE", "TEMPORARY"], ["CREATE", "TEMP"]) and words[2:] == ["TABLE"]:
+        words = ["CREATE", "TABLE"]
     if words[:2] == ["CREATE", "TABLE"] and any(token.text == "(" for token in tokens) and "AS" not in words:
         return _create(tokens)
     if words[:2] == ["ALTER", "TABLE"]:
@@ -65,7 +68,10 @@ def _create(tokens: list[Token]) -> tuple[str, Remembered]:
     remembered = Remembered(bare(tokens[start - 1]), style=STYLES["AUTO"])
     columns = []
     for part in _split(tokens[start + 1 : end]):
-        if part[0].upper in TABLE_CONSTRAINTS:
+        if part[0].upper == "LIKE":
+            remembered.like = bare(part[1])
+            columns.append(f"LIKE {part[1].text} INCLUDING CONSTRAINTS" + " INCLUDING DEFAULTS" * (len(part) > 2))
+        elif part[0].upper in TABLE_CONSTRAINTS:
             remembered.constraints.append(_table_constraint(part, remembered))
         else:
             columns.append(_column(part, remembered))
@@ -139,7 +145,7 @@ def _type(name: str, rest: list[Token]) -> tuple[str, list[Token]]:
         rest = [rest[0], *rest[end + 1 :]]
     if word in {"VARCHAR", "NVARCHAR", "VARBYTE", "VARBINARY"}:
         length = "65535" if size.upper() == "MAX" else size or "256"
-        kind = "bytea" if word.startswith("VARB") else "varchar"
+        kind = "bytea" if word.startswith("VARB") else f"varchar({length})"
         check = (
             f"CONSTRAINT {_quoted(f'rs_bytes_{length}_{name}'[:60])} CHECK (octet_length({_quoted(name)}) <= {length})"
         )
@@ -147,7 +153,7 @@ def _type(name: str, rest: list[Token]) -> tuple[str, list[Token]]:
     if word == "SUPER":
         return "rs.super", rest[1:]
     if word == "TEXT":
-        return "varchar(256)", rest[1:]
+        return _type(name, [Token("word", "VARCHAR"), *rest[1:]])
     return rest[0].text + (f"({size})" if size else ""), rest[1:]
 
 
@@ -224,6 +230,7 @@ def _grown(match: re.Match[str]) -> str:
         "JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] "
         f"WHERE k.contype = 'c' AND k.conrelid = '{table}'::regclass AND a.attname = '{name}' LOOP "
         f"EXECUTE format('ALTER TABLE {table} DROP CONSTRAINT %%I', old.conname); END LOOP; "
+        f"ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar({length}); "
         f"ALTER TABLE {table} ADD CONSTRAINT {_quoted(f'rs_bytes_{length}_{name}'[:60])} "
         f"CHECK (octet_length({column}) <= {length}); END $$"
     ).replace("%%I", "%I")

@@ -1,0 +1,1 @@
+"""What the strict local Redshift does itself: COPY, UNLOAD, ALTER TABLE APPEND, and late-binding views."""
