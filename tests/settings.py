@@ -1,7 +1,7 @@
 """Settings of the tests: one unsharded database, a directory, an oracle, and three groups of shards.
 
 ``SHARDS_ENGINE`` (sqlite, mysql, postgresql) says what the shards are stored in; SQLite needs no server.
-``SHARDS_BACKEND`` names another backend for it than Django's.
+``SHARDS_BACKEND`` names another backend for it than Django's, ``SHARDS_TRANSACTIONS`` the mode of the main group.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "tests.shop",
     "tests.foreign_app",
     "tests.composite",
+    "tests.sinks",
 ]
 SHARDED = "horizon_shards.backends.sharded"
 DATABASES: dict[str, dict[str, Any]] = {
@@ -65,6 +66,7 @@ DATABASES: dict[str, dict[str, Any]] = {
         "MAPPING": {"BACKEND": "horizon_shards.mapping.BucketMapping", "OPTIONS": {"BUCKETS": 64}},
         "DIRECTORY": "directory",
         "SCATTER": "allow",
+        "TRANSACTIONS": os.environ.get("SHARDS_TRANSACTIONS", "best_effort"),
         "HISTORICAL_MODELS": ["shop.forgotten"],
     },
     **{f"track_{n}": shard_storage(f"track_{n}") for n in (1, 2, 3, 4)},

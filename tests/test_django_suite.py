@@ -7,7 +7,7 @@ from pathlib import Path
 from horizon_shards.exceptions import QueryNotSupported
 from tests.django_suite.page import write_page
 from tests.django_suite.recording import record_of
-from tests.django_suite.verdicts import COUNTS, Verdict, judge, read_explained
+from tests.django_suite.verdicts import COUNTS, Verdict, all_of, judge, read_explained
 
 PASSED = {"outcome": "passed"}
 WRONG = {"outcome": "wrong", "error": "AssertionError: 3 != 1"}
@@ -18,6 +18,12 @@ def test_only_what_passes_on_plain_sqlite_counts() -> None:
     plain = {"m.T.a": PASSED, "m.T.b": {"outcome": "skipped"}, "m.T.c": WRONG}
     verdict = judge("m", plain, {"m.T.a": PASSED, "m.T.b": WRONG, "m.T.c": WRONG}, {})
     assert (verdict.passed, verdict.run) == (["m.T.a"], 1)
+
+
+def test_of_redshift_counts_what_is_not_skipped() -> None:
+    records = {"m.T.a": PASSED, "m.T.b": {"outcome": "skipped"}, "m.T.c": WRONG}
+    verdict = judge("m", all_of(records), records, {})
+    assert (verdict.passed, list(verdict.wrong), verdict.run) == (["m.T.a"], ["m.T.c"], 2)
 
 
 def test_a_test_that_did_not_run_ends_as_its_class_did_or_is_wrong() -> None:
@@ -47,7 +53,7 @@ def test_counts_explain_only_what_passes_when_they_do_not_matter() -> None:
 
 
 def test_every_explanation_has_a_cause_and_a_test() -> None:
-    for mode in ("reference", "sharded"):
+    for mode in ("reference", "sharded", "redshift"):
         explained = read_explained(mode)
         assert explained
         assert all(cause and test.count(".") >= 3 for test, cause in explained.items())

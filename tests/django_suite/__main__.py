@@ -1,4 +1,7 @@
-"""Run modules of Django's suite on shards: ``python -m tests.django_suite --mode reference basic queries``."""
+"""Run modules of Django's suite on shards or on the strict local Redshift.
+
+``python -m tests.django_suite --mode reference basic queries``
+"""
 
 from __future__ import annotations
 
@@ -13,43 +16,22 @@ from typing import Any
 
 import django
 
+from tests.django_suite.modules import modules_of
 from tests.django_suite.page import table, write_page
 from tests.django_suite.recording import RECORD
 from tests.django_suite.sdist import fetch_tests
-from tests.django_suite.verdicts import Verdict, judge, read_explained
+from tests.django_suite.verdicts import Verdict, all_of, judge, read_explained
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(tempfile.gettempdir()) / "horizon_shards_django_suite"
-MODULES = [
-    "basic",
-    "queries",
-    "aggregation",
-    "aggregation_regress",
-    "annotations",
-    "ordering",
-    "lookup",
-    "expressions",
-    "bulk_create",
-    "update",
-    "delete",
-    "get_or_create",
-    "transactions",
-    "many_to_one",
-    "null_queries",
-    "dates",
-    "pagination",
-    "raw_query",
-    "select_related",
-    "prefetch_related",
-    "transaction_hooks",
-]
+MODES = ["reference", "sharded", "redshift"]
 SECONDS = 1800
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.django_suite", description=__doc__)
-    parser.add_argument("modules", nargs="*", default=MODULES, help="modules of Django's tests (default: the list)")
-    parser.add_argument("--mode", choices=["reference", "sharded", "all"], default="all", help="default: both")
+    parser.add_argument("modules", nargs="*", help="modules of Django's tests (default: the mode's list)")
+    parser.add_argument("--mode", choices=[*MODES, "all"], default="all", help="default: all of them")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where Django's source is kept")
     parser.add_argument("--json", type=Path, help="also write each test's end to this file")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table into this page")
@@ -62,7 +44,7 @@ def main() -> int:
     options = arguments()
     options.cache.mkdir(parents=True, exist_ok=True)
     folder = fetch_tests(options.cache)
-    modes = ["reference", "sharded"] if options.mode == "all" else [options.mode]
+    modes = MODES if options.mode == "all" else [options.mode]
     everything: dict[str, list[Verdict]] = {mode: run_mode(mode, folder, options) for mode in modes}
     for mode, verdicts in everything.items():
         say(f"\n{mode}\n{table(verdicts)}")
@@ -78,10 +60,11 @@ def run_mode(mode: str, folder: Path, options: argparse.Namespace) -> list[Verdi
     """One verdict a module."""
     explained = read_explained(mode)
     verdicts = []
-    for module in options.modules:
-        plain = run_module("plain", module, folder, options.cache)
-        verdict = judge(module, plain, run_module(mode, module, folder, options.cache), explained)
-        if verdict.wrong:
+    for module in options.modules or modules_of(mode):
+        records = run_module(mode, module, folder, options.cache)
+        plain = all_of(records) if mode == "redshift" else run_module("plain", module, folder, options.cache)
+        verdict = judge(module, plain, records, explained)
+        if verdict.wrong and mode != "redshift":
             verdict.explain_counts(run_module(mode, module, folder, options.cache, count="once"))
         verdicts.append(verdict)
         say(verdict.line(mode))

@@ -13,14 +13,18 @@ from tests.django_suite.verdicts import Verdict
 TITLE = """# Compatibility with Django's own tests
 
 Made by `python -m tests.django_suite --mode all --write docs/compatibility.md`. Counted are the tests that pass on
-plain SQLite of the same Django version. *Refused*: `NotSupportedError` of this package, by its reason. *Explained*: the
-test assumes something that shards do not promise, listed by name below. *Skipped*: Django's own conditions on what a
+plain SQLite of the same Django version; of Redshift, all that Django runs. *Refused*: `NotSupportedError` of this
+package, by its reason. *Explained*: the test assumes something that shards, or Redshift, do not promise, listed by name
+below. *Skipped*: Django's own conditions on what a
 database can do. *Wrong*: everything else.
 """
 ABOUT = {
     "reference": "`default` is a logical database of 3 SQLite shards, and every model is copied to all of them.",
     "sharded": "`default` is a logical database of 3 SQLite shards, and every model is sharded by its "
     "primary key; federation is on.",
+    "redshift": "`default` and `other` are strict local Redshifts on PostgreSQL 15: each statement is checked, then "
+    "run. All constraints are declared, so that the tests find them, and keys are numbered from 1, because Django's "
+    "own apps have keys of 32 bits. Tests that Django skips on Redshift are not counted.",
 }
 HEAD = "| module | run | passed | refused | explained | skipped | wrong | refused by reason |"
 
@@ -57,7 +61,11 @@ def write_page(page: Path, mode: str, verdicts: list[Verdict]) -> None:
 
 
 def _section(mode: str, verdicts: list[Verdict]) -> str:
-    parts = [f"## {mode.capitalize()} mode", f"Django {django.get_version()}. {ABOUT[mode]}", table(verdicts)]
+    parts = [
+        f"## {mode.capitalize()}" + " mode" * (mode != "redshift"),
+        f"Django {django.get_version()}. {ABOUT[mode]}",
+        table(verdicts),
+    ]
     causes: dict[str, list[str]] = {}
     for verdict in verdicts:
         for test, cause in verdict.explained.items():

@@ -6,6 +6,9 @@ from horizon_shards.declarations import declaration_of
 from tests.properties.judge import Verdict
 from tests.properties.outcome import NAMES
 
+#: Joins to other rows of the model itself: these may be asked first, wherever they are.
+THERE_AND_BACK = ("country__visit", "visitor__visits", "account__orders")
+
 
 def wasted(verdict: Verdict) -> str | None:
     """Which shards were asked without need; None where the query names no keys, or all is well.
@@ -15,8 +18,11 @@ def wasted(verdict: Verdict) -> str | None:
     query = verdict.query
     # What runs first, or beside it, has conditions of its own.
     others = query.kinds & {"set operation", "subquery elsewhere"}
+    others |= {join for join in THERE_AND_BACK if join in str(query)}
     if query.keys is None or verdict.result != "same" or others:
         return None
+    if any(plan.mode == "federate" for _, plan in verdict.planned):
+        return None  # it gathers from wherever
     allowed = max(1, len(query.keys))
     for sender, plan in verdict.planned:
         if sender is not NAMES[query.model]:

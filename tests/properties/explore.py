@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -88,13 +88,19 @@ def explore(
     seed_number: int,
     tested: Side = SHARDS_SIDE,
     shrink: bool = True,
+    about: Collection[str] = (),
 ) -> None:
-    """Compare ``examples`` random queries over ``data``; raise :class:`Difference` for the smallest that differs."""
+    """Compare ``examples`` random queries over ``data``; raise :class:`Difference` for the smallest that differs.
+
+    ``about``: leave out queries that have none of these kinds; all are compared where it is empty.
+    """
 
     @seed(seed_number)
     @options(examples, shrink=shrink)
     @given(query=queries(data))
     def compare(query: Any) -> None:
+        if about and query.kinds.isdisjoint(about):
+            return
         verdict = judge(query, tested=tested)
         tally.add(verdict)
         check(verdict)

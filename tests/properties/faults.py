@@ -78,7 +78,7 @@ def negated_and_flattened(patch: Patch) -> None:
             else:
                 yield child
 
-    patch.setattr(resolve, "_flatten", flatten)
+    patch.setattr(resolve, "conjuncts", flatten)
 
 
 def bucket_off_by_one(patch: Patch) -> None:

@@ -50,6 +50,12 @@ HAVING = (
     "Q(n2__lt={}) | Q(n2__gt=4)", "~Q(n2={})", "Q(n2__gt=1) ^ Q(n2__lt={})",
 )  # fmt: skip
 
+#: Over groups.
+WINDOWS = (
+    'Window(Rank(), order_by="-n2")', 'Window(Sum("n2"))', 'Window(DenseRank(), order_by=["n2", "{}"])',
+    'Window(Max("n2"), partition_by="{}")', 'Window(Count("*"), partition_by="n2")',
+)  # fmt: skip
+
 
 def exact_aggregates(column: Column) -> list[tuple[str, str]]:
     """Aggregates of a column in code, with the kind of their result."""
@@ -76,6 +82,9 @@ def group(draw: st.DrawFn, draft: Draft) -> None:
         text, kind = draw(st.sampled_from(sorted(OVER.items())))
         draft.steps.append(Step(f"annotate(n4={text})", frozenset({"expression over groups"})))
         draft.columns.append(Column("n4", kind, null=True))
+    if draft.chance(draw, 10):
+        text = draw(st.sampled_from(WINDOWS)).replace("{}", chosen[0].path)
+        draft.steps.append(Step(f"annotate(n6={text})", frozenset({"window over groups"})))
     if draft.chance(draw, 35):
         condition = draw(st.sampled_from(HAVING)).replace("{}", str(draw(st.integers(0, 3))))
         draft.steps.append(Step(f"filter({condition})", frozenset({"having"})))

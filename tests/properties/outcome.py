@@ -8,13 +8,14 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from asgiref.sync import async_to_sync
 from django.db import models
 from django.db.models import Model, functions
 
 from tests.properties.pools import UTC
-from tests.properties.route import asking
+from tests.properties.route import UNSHARDED, asking
 from tests.properties.tables import LOGICAL, ORACLE, Contents, contents, contents_of_shards
 from tests.shop import models as shop
 
@@ -84,17 +85,29 @@ def delete_all(queryset: Iterable[Any]) -> list[Any]:
     return sorted((row.delete() for row in queryset), key=repr)
 
 
+def pieces(joined: Any) -> Any:
+    """The texts that ``StringAgg`` put together without an order."""
+    return {name: text and sorted(text.split("|")) for name, text in joined.items()}
+
+
 FUNCTIONS = (
-    "Lower", "Upper", "Length", "Coalesce", "Concat", "ExtractYear", "ExtractHour", "TruncMonth",
+    "Lower", "Upper", "Length", "Coalesce", "Concat", "ExtractYear", "ExtractHour", "TruncMonth", "ExtractMonth",
+    "ExtractDay", "ExtractSecond", "ExtractWeek", "ExtractWeekDay", "ExtractIsoWeekDay", "ExtractIsoYear",
+    "ExtractQuarter", "TruncYear", "TruncQuarter", "TruncWeek", "TruncDay", "TruncHour", "TruncMinute", "TruncDate",
+    "Rank", "DenseRank", "CumeDist", "PercentRank", "RowNumber", "Ntile", "Lag", "Lead", "FirstValue", "LastValue",
+    "NthValue",
 )  # fmt: skip
 NAMES: dict[str, Any] = {
     **{name: getattr(shop, name) for name in ("Visit", "Visitor", "Tag", "Tagging", "Country", "Invoice")},
     **{name: getattr(shop, name) for name in ("Account", "Order", "Site", "Ticket")},
     **{name: getattr(models, name) for name in ("Q", "F", "Value", "Case", "When", "Exists", "OuterRef")},
     **{name: getattr(models, name) for name in ("Count", "Sum", "Min", "Max", "Avg", "Variance", "StdDev")},
+    **{name: getattr(models, name) for name in ("Subquery", "FilteredRelation", "Window", "RowRange")},
     **{name: getattr(functions, name) for name in FUNCTIONS},
-    "Decimal": Decimal, "UUID": UUID, "date": date, "datetime": datetime, "timedelta": timedelta, "utc": UTC,
+    "Decimal": Decimal, "ZoneInfo": ZoneInfo, "UUID": UUID, "date": date, "datetime": datetime, "timedelta": timedelta,
+    "utc": UTC,
     "run": _run, "save_all": save_all, "bulk_update_all": bulk_update_all, "delete_all": delete_all, "upsert": upsert,
+    "pieces": pieces, **{name: getattr(models, name) for name in ("StringAgg",) if hasattr(models, name)},
 }  # fmt: skip
 
 
@@ -144,6 +157,6 @@ def _instance(instance: Any, side: Side, above: tuple[Any, ...]) -> Any:
     for name, found in getattr(instance, "_prefetched_objects_cache", {}).items():
         related[name] = Unordered(plain(one, side, above) for one in found)
     # On the shards' side, unsharded rows are at home in their own database.
-    at_home = instance._state.db == side.alias or (isinstance(instance, shop.Site) and instance._state.db == "default")
+    at_home = instance._state.db == side.alias or (isinstance(instance, UNSHARDED) and instance._state.db == "default")
     home = "home" if at_home else instance._state.db
     return Row(type(instance).__name__, home, loaded, related)

@@ -43,6 +43,8 @@ JSONS: tuple[Any, ...] = (
     {}, {"a": 1}, {"a": 2}, {"a": None}, {"a": "x"}, {"a": {"b": [1, 2]}}, {"b": "ä"}, [], [1, "1"], "text", 7,
 )  # fmt: skip
 COUNTRIES = (("DE", "Deutschland"), ("AT", "österreich"), ("CH", "Attika"), ("FR", ""), ("XX", "deutschland"))
+#: User names, which are unique, and last names; the id of an editor that is gone.
+EDITORS, GONE = (("a", "z"), ("B", ""), ("é", "Z"), ("", "a"), ("10", "z")), 77
 
 POOLS: dict[str, tuple[Any, ...]] = {
     "text": TEXTS,

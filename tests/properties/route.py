@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import router
 from django.db.models import Model
 
 from tests.shop.models import Site
 
+#: Models of another database than the group's.
+UNSHARDED: tuple[type[Model], ...] = (Site, User)
 _alias: ContextVar[str | None] = ContextVar("oracle_alias", default=None)
 
 
@@ -19,7 +22,7 @@ class OracleRouter:
     """Inside :func:`asking`, every model of the shop lives in one plain database; outside it has no opinion."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
-        if model._meta.app_label != Site._meta.app_label:
+        if model is not User and model._meta.app_label != Site._meta.app_label:
             return None if _alias.get() is None else "default"
         return _alias.get()
 

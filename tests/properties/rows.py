@@ -8,11 +8,25 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import Model
 from hypothesis import strategies as st
 
 from tests.properties.outcome import SHARDS_SIDE, Side
-from tests.properties.pools import BOOLS, COUNTRIES, DATES, DATETIMES, DECIMALS, DURATIONS, FLOATS, INTS, JSONS, TEXTS
+from tests.properties.pools import (
+    BOOLS,
+    COUNTRIES,
+    DATES,
+    DATETIMES,
+    DECIMALS,
+    DURATIONS,
+    EDITORS,
+    FLOATS,
+    GONE,
+    INTS,
+    JSONS,
+    TEXTS,
+)
 from tests.properties.route import asking
 from tests.properties.tables import ORACLE, insert_plainly
 from tests.shop.models import Account, Country, Invoice, Order, Site, Tag, Tagging, Ticket, Visit, Visitor
@@ -84,6 +98,7 @@ def _visit(choose: Choose, rows: Rows, number: int) -> Columns:
     return {
         "visitor": owner,
         "site_id": rows.visitors[owner]["site_id"],
+        "editor_id": choose((None, None, *range(1, len(EDITORS) + 1), GONE)),
         "country_id": choose((None, *range(1, len(COUNTRIES) + 1))),
         "path": choose(TEXTS),
         "ms": choose((None, None, *INTS)),
@@ -149,6 +164,11 @@ def store(rows: Rows, name: str, *, through: Side = SHARDS_SIDE, one_by_one: boo
     for alias in {"default", ORACLE, through.routed or "default"}:
         named = [Site(pk=pk, name=TEXTS[pk % len(TEXTS)]) for pk in rows.sites]
         Site.objects.using(alias).bulk_create(named, ignore_conflicts=True)
+        editors = [
+            User(pk=pk, username=username, last_name=last_name, date_joined=DATETIMES[0])
+            for pk, (username, last_name) in enumerate(EDITORS, 1)
+        ]
+        User.objects.using(alias).bulk_create(editors, ignore_conflicts=True)
     create(Country, [Country(pk=n, code=code, name=name) for n, (code, name) in enumerate(COUNTRIES, 1)])
     visitors = create(Visitor, [Visitor(**row) for row in rows.visitors])
     tags = create(Tag, [Tag(**row) for row in rows.tags])

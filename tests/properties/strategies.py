@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from django.db import connections
 from hypothesis import strategies as st
 
+from tests.properties.computed import Computed, filtered_relations, parts_of_dates, subqueries
 from tests.properties.conditions import code, column_lookups, conditions
 from tests.properties.grouping import group
 from tests.properties.rows import Dataset
@@ -14,6 +15,7 @@ from tests.properties.tables import ORACLE
 from tests.properties.terminals import can_be_distinct, terminals
 from tests.properties.tree import Query, Slice, Step, Term
 from tests.properties.vocabulary import COLUMNS, MANAGERS, PREFETCHES, TO_ONE, WEIGHTS, Column, own_columns
+from tests.properties.windows import windows
 
 MODELS = [model for model, weight in WEIGHTS.items() for _ in range(weight)]
 
@@ -31,6 +33,7 @@ class Draft:
     flat: bool = False
     shaped: bool = False
     grouped: bool = False
+    windowed: bool = False
 
     def chance(self, draw: st.DrawFn, percent: int) -> bool:
         # 0 is what Hypothesis shrinks to, so it has to mean "no".
@@ -41,12 +44,13 @@ class Draft:
 def queries(draw: st.DrawFn, data: Dataset) -> Query:
     """A random query over the rows of ``data``."""
     model = draw(st.sampled_from(MODELS))
-    draft = Draft(model, data, list(COLUMNS[model]))
-    if draft.chance(draw, 25):
-        draw(annotate(draft))
+    draft = Draft(model, data, [column for column in COLUMNS[model] if not column.leaves])
+    if draft.chance(draw, 20):
+        draft.columns = list(COLUMNS[model])
+    draw(add_columns(draft))
     for _ in range(draw(st.sampled_from((1, 0, 1, 2, 0)))):
         draw(narrow(draft))
-    if draft.chance(draw, 9):
+    if draft.chance(draw, 9) and not draft.windowed:
         draw(group(draft))
     elif draft.chance(draw, 10):
         draw(count_related(draft))
@@ -59,8 +63,8 @@ def queries(draw: st.DrawFn, data: Dataset) -> Query:
     terminal = draw(terminals(draft, cut))
     if "write" in terminal.kinds and (not terminal.wrap.startswith("{}") or draft.chance(draw, 90)):
         cut = None  # which rows a slice holds may be open; that update() and delete() refuse one is seen now and then
-    if "set operation" in terminal.kinds:
-        cut = None  # it has one of its own
+    if terminal.kinds & {"set operation", "dates/datetimes"}:
+        cut = None  # they have one of their own
     if "update_or_create" in terminal.kinds:
         root = None  # it may not be that manager's row, and would be created again
     return Query(model, tuple(draft.steps), draft.order, tuple(draft.tail), draft.flat, cut, terminal, root)
@@ -78,13 +82,21 @@ def managers(draw: st.DrawFn, draft: Draft) -> str | None:
 def narrow(draw: st.DrawFn, draft: Draft) -> None:
     """Add ``filter(...)`` or ``exclude(...)``."""
     condition = draw(conditions(draft.model, draft.data))
-    annotated = [column for column in draft.columns if column.path.startswith("n") and column.path[1:].isdigit()]
+    annotated = [column for column in draft.columns if column not in COLUMNS[draft.model]]
     if annotated and draft.chance(draw, 50):
         condition = draw(column_lookups(draw(st.sampled_from(annotated)), draft.model, draft.data))
     if draft.chance(draw, 20):
         draft.steps.append(Step(f"exclude({condition})", condition.kinds | {"exclude"}))
     else:
         draft.steps.append(Step(f"filter({condition})", condition.kinds, condition.keys))
+
+
+@st.composite
+def add_columns(draw: st.DrawFn, draft: Draft) -> None:
+    """Add columns that later steps can name."""
+    for percent, strategy in ((25, annotate), (12, compute), (3, filtered_relations)):
+        if draft.chance(draw, percent):
+            draw(strategy(draft))
 
 
 @st.composite
@@ -105,6 +117,18 @@ def annotate(draw: st.DrawFn, draft: Draft) -> None:
         expression = f"Case(When({condition}, then=Value(1)), default=Value(0))"
     draft.steps.append(Step(f"annotate(n0={expression})", frozenset({"annotate"})))
     draft.columns.append(Column("n0", kind, null=True))
+
+
+@st.composite
+def compute(draw: st.DrawFn, draft: Draft) -> None:
+    """Add a window, a subquery or a part of a date as ``n5``."""
+    strategy = draw(st.sampled_from((windows, windows, subqueries, parts_of_dates)))
+    made: Computed | None = draw(strategy(draft))
+    if made is not None:
+        text, kind, kinds = made
+        draft.steps.append(Step(f"annotate(n5={text})", kinds | {"annotate"}))
+        draft.columns.append(Column("n5", kind, null=True))
+        draft.windowed = strategy is windows  # GROUP BY a window is no SQL
 
 
 @st.composite
@@ -219,7 +243,21 @@ def load_related(draw: st.DrawFn, draft: Draft) -> None:
         names = draw(st.lists(st.sampled_from(joined), min_size=1, max_size=2, unique=True))
         listed = ", ".join(f'"{name}"' for name in names)
         draft.tail.append(Step(f"select_related({listed})", frozenset({"select_related"})))
+        if draft.chance(draw, 30):
+            draw(load_less_related(draft, names[0]))
     elif fetched:
         names = draw(st.lists(st.sampled_from(fetched), min_size=1, max_size=2, unique=True))
         listed = ", ".join(f'"{name}"' for name in names)
         draft.tail.append(Step(f"prefetch_related({listed})", frozenset({"prefetch_related"})))
+
+
+@st.composite
+def load_less_related(draw: st.DrawFn, draft: Draft, relation: str) -> None:
+    """``only(...)`` of a related row's column, too."""
+    paths = [column.path for column in COLUMNS[draft.model] if not column.many and column.kind[:2] != "id"]
+    inner = [
+        path for path in paths if path.startswith(f"{relation}__") and path.count("__") == relation.count("__") + 1
+    ]
+    if inner:
+        chosen = f'"{relation}", "{draw(st.sampled_from(inner))}"'
+        draft.tail.append(Step(f"only({chosen})", frozenset({"only/defer"})))

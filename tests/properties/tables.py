@@ -13,8 +13,8 @@ from django.db.models import Model
 from horizon_shards.declarations import declared_models
 from horizon_shards.ids import bucket_of_id
 from horizon_shards.topology import get_group
-from tests.properties.route import asking
-from tests.shop.models import Account, Country, Invoice, Order, Site, Tag, Tagging, Ticket, Visit, Visitor
+from tests.properties.route import UNSHARDED, asking
+from tests.shop.models import Account, Country, Invoice, Order, Tag, Tagging, Ticket, Visit, Visitor
 
 #: The plain database that is right by definition, the logical one that is tested, and what stores its shards.
 ORACLE = "oracle"
@@ -30,7 +30,7 @@ def create_missing(alias: str) -> None:
     """Create the tables of the group that ``alias`` does not have yet, whatever the router says."""
     connection = connections[alias]
     present = set(connection.introspection.table_names())
-    for model in (Site, *declared_models(LOGICAL)):
+    for model in (*UNSHARDED, *declared_models(LOGICAL)):
         # Creating a model creates its automatic many-to-many tables, too.
         if model._meta.db_table not in present and not model._meta.auto_created:
             with connection.schema_editor() as editor:
@@ -115,5 +115,6 @@ def empty() -> None:
             with connections[alias].cursor() as cursor:
                 cursor.execute(f"DELETE FROM {connections[alias].ops.quote_name(model._meta.db_table)}")
     for alias in ("default", ORACLE):
-        with connections[alias].cursor() as cursor:
-            cursor.execute(f"DELETE FROM {Site._meta.db_table}")
+        for model in UNSHARDED:
+            with connections[alias].cursor() as cursor:
+                cursor.execute(f"DELETE FROM {model._meta.db_table}")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import connections
+from django.db import connections, models
 from hypothesis import strategies as st
 
 from tests.properties.combined import unions
+from tests.properties.computed import dated, has_zones
 from tests.properties.conditions import code, conditions
 from tests.properties.grouping import over_aggregates
 from tests.properties.pools import POOLS
 from tests.properties.tables import ORACLE
 from tests.properties.tree import Slice, Term, Terminal, Test
-from tests.properties.vocabulary import COLUMNS, WRITABLE, Column, column
+from tests.properties.vocabulary import COLUMNS, WRITABLE, Column, column, own_columns
 
 if TYPE_CHECKING:
     from tests.properties.strategies import Draft
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 @st.composite
 def terminals(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
     """An end that fits the query so far."""
-    share = draw(st.integers(0, 99))
-    if share < 42:
+    share = draw(st.integers(0, 100))
+    if share < 39:
         return Terminal("rows", "list({})")
     for limit, strategy in ENDS:
         if share < limit:
@@ -90,8 +91,25 @@ def bulk(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
     ids = draw(st.lists(st.sampled_from(existing), max_size=4, unique=True))
     if draft.shaped or cut is not None:
         return Terminal("rows", "list({})")
+    if draft.model == "Country" and draw(st.booleans()):
+        return Terminal("value", '{}.in_bulk(["DE", "FR", "de"], field_name="code")', frozenset({"in_bulk"}))
     listed = code(ids) if draw(st.booleans()) else ""
     return Terminal("value", "{}.in_bulk(%s)" % listed, frozenset({"in_bulk"}))
+
+
+@st.composite
+def texts(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    """``StringAgg`` of a column, in the order of the keys where the engine can."""
+    columns = [column for column in own_columns(draft.model) if column.kind == "text"]
+    if cut is not None or draft.shaped or not columns or not hasattr(models, "StringAgg"):
+        return Terminal("value", "{}.count()", frozenset({"count"}))
+    column = draw(st.sampled_from(columns))
+    condition = draw(st.sampled_from(("", "", f", filter=Q({column.path}__gt='a')")))
+    wrap, more = "pieces(%s)", ""
+    if connections[ORACLE].features.supports_aggregate_order_by_clause and draw(st.booleans()):
+        wrap, more = "%s", f', order_by="{draw(st.sampled_from(("", "-")))}id"'
+    call = f'{{}}.aggregate(a=StringAgg("{column.path}", Value("|"){condition}{more}))'
+    return Terminal("value", wrap % call, frozenset({"StringAgg"}))
 
 
 @st.composite
@@ -99,7 +117,7 @@ def aggregates(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
     if cut is not None and not _total(draft):
         return Terminal("value", "{}.count()", frozenset({"count"}))
     # Of groups, what they hold; of rows, whatever the model has.
-    columns = [c for c in draft.columns if not c.related] if draft.grouped else list(COLUMNS[draft.model])
+    columns = [c for c in draft.columns if not c.related] if draft.grouped else draft.columns
     made = [draw(_aggregate(draft, columns)) for _ in range(draw(st.integers(1, 3)))]
     kinds = frozenset().union(*(kinds for _, _, kinds in made)) | {"aggregate"}
     if cut is not None or draft.grouped or any("distinct" in step.kinds for step in draft.tail):
@@ -170,6 +188,21 @@ def _fits(name: str, kind: str) -> bool:
 
 
 @st.composite
+def calendars(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
+    """``dates(...)`` or ``datetimes(...)``, some of them cut."""
+    columns = dated(draft.model)
+    if draft.grouped or not columns:
+        return Terminal("value", "{}.count()", frozenset({"count"}))
+    chosen = draw(st.sampled_from(columns))
+    name = draw(st.sampled_from(("dates", "datetimes"))) if chosen.kind == "datetime" and has_zones() else "dates"
+    units = ("year", "month", "week", "day") + (("hour", "minute", "second") if name == "datetimes" else ())
+    order = draw(st.sampled_from(("", ', order="DESC"')))
+    piece = draw(st.sampled_from(("", "", "[:2]", "[1:3]")))
+    call = f'{name}("{chosen.path}", "{draw(st.sampled_from(units))}"{order}){piece}'
+    return Terminal("value", f"list({{}}.{call})", frozenset({"dates/datetimes"}))
+
+
+@st.composite
 def updates(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
     if draft.grouped or draft.model not in WRITABLE:
         return Terminal("value", "{}.count()", frozenset({"count"}))
@@ -211,6 +244,7 @@ def saves(draw: st.DrawFn, draft: Draft, cut: Slice | None) -> Terminal:
 
 
 ENDS = (
+    (42, calendars),
     (53, numbers),
     (57, streams),
     (63, ends),
@@ -222,4 +256,5 @@ ENDS = (
     (92, deletes),
     (95, saves),
     (100, unions),
+    (101, texts),
 )

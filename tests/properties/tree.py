@@ -214,12 +214,22 @@ class Query:
 
     def keyed(self) -> str:
         """The code of all rows in order, each with the values of its order terms as ``_k0``, ``_k1`` ..."""
-        keys = {f"_k{number}": source for number, source in enumerate(self.key_sources)}
+        sources = self.key_sources
+        if self.kinds & {"window by the key", "window over shards"}:
+            # Django names a column that is selected twice once only, where it filters by a window.
+            sources = [f"Coalesce({', '.join([source] * times)})" for times, source in enumerate(sources, 2)]
+        keys = {f"_k{number}": source for number, source in enumerate(sources)}
         listed = ", ".join(f"{name}={source}" for name, source in keys.items())
         # Before values(), which would otherwise become the grouping of aggregates.
         add = (Step(f"annotate({listed})"),) if keys else ()
         tail = tuple(step.with_columns(keys) for step in self.tail)
-        query = replace(self, order=self.effective_order, tail=(*add, *tail))
+        # Behind a window over groups, Django would group by the window, too.
+        place = next((n for n, step in enumerate(self.steps) if "window over groups" in step.kinds), None)
+        if place is None:
+            query = replace(self, order=self.effective_order, tail=(*add, *tail))
+        else:
+            steps = (*self.steps[:place], *add, *self.steps[place:])
+            query = replace(self, order=self.effective_order, steps=steps, tail=tail)
         return f"list({query.unsliced}{'.reverse()' if self.terminal.form == 'last' else ''})"
 
     @property

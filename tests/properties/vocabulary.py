@@ -23,6 +23,11 @@ class Column:
         return "__" in self.path or self.many
 
     @property
+    def leaves(self) -> bool:
+        """Whether the value is in another database than the group's."""
+        return "site__" in self.path or "editor__" in self.path
+
+    @property
     def numeric(self) -> bool:
         return self.kind in ("int", "decimal", "float")
 
@@ -47,13 +52,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "visitor__name text", "visitor__nick text null", "visitor__joined date null", "country__code text null",
         "country__name text null", "country id:Country null", "tags__name text null many", "tags id:Tag null many",
         "tagging__tag__name text null many", "site__name text", "visitor__site__name text",
+        "visitor__visits__ms int null many", "visitor__tickets__text text null many", "tickets__text text null many",
+        "country__visit__ms int null many", "editor__username text null", "editor__last_name text null",
     ),
     "Visitor": columns(
         "id id:Visitor", "site key", "name text", "nick text null", "joined date null", "visits id:Visit null many",
         "visits__ms int null many", "visits__path text null many", "visits__price decimal null many",
         "visits__bot bool null many", "visits__country__code text null many", "visits__tags__name text null many",
         "tickets__text text null many", "tickets__visit__ms int null many",
-        "site__name text",
+        "site__name text", "visits__editor__username text null many", "tickets__invoice__total decimal null many",
     ),
     "Tag": columns(
         "id id:Tag", "site key", "name text", "visits id:Visit null many", "visits__path text null many",
@@ -67,7 +74,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "id id:Country", "code text", "name text", "visit__ms int null many", "visit__path text null many",
         "visit__visitor__name text null many",
     ),
-    "Invoice": columns("site key", "number int", "total decimal"),
+    "Invoice": columns(
+        "site key", "number int", "total decimal", "tickets__text text null many",
+        "tickets__visitor__name text null many", "site__name text",
+    ),
     "Ticket": columns(
         "id id:Ticket", "site key", "text text", "invoice_no int null",
         "visitor__name text", "visitor__nick text null", "visit__ms int null",
@@ -75,7 +85,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "invoice__total decimal null", "visit__tickets__text text null many",
     ),
     "Account": columns("id id:Account", "email text", "orders__amount int null many", "orders id:Order null many"),
-    "Order": columns("id id:Order", "account id:Account", "amount int", "account__email text"),
+    "Order": columns(
+        "id id:Order", "account id:Account", "amount int", "account__email text",
+        "account__orders__amount int null many",
+    ),
     "Site": columns("name text"),
 }  # fmt: skip
 
@@ -101,14 +114,16 @@ MANAGERS = {
 }
 #: Relations to one row, for ``select_related``.
 TO_ONE = {
-    "Visit": ("visitor", "country"),
-    "Tagging": ("visit", "tag", "visit__visitor", "visit__country"),
+    "Visit": ("visitor", "country", "site", "editor", "visitor__site"),
+    "Visitor": ("site",),
+    "Tagging": ("visit", "tag", "visit__visitor", "visit__country", "visit__editor"),
+    "Invoice": ("site",),
     "Order": ("account",),
     "Ticket": ("visitor", "visit", "invoice", "visit__visitor", "visit__country"),
 }
 #: Relations for ``prefetch_related``; ``site`` leaves the group.
 PREFETCHES = {
-    "Visit": ("tags", "site", "visitor", "country", "visitor__visits", "tagging_set"),
+    "Visit": ("tags", "site", "editor", "visitor", "country", "visitor__visits", "tagging_set"),
     "Visitor": ("visits", "site", "visits__tags", "visits__country", "tickets", "tickets__visit"),
     "Tag": ("visits", "site", "visits__visitor"),
     "Tagging": ("visit", "tag", "site"),

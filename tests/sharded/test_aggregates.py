@@ -474,3 +474,12 @@ def test_a_condition_that_can_never_hold_counts_as_in_one_database(sites: list[S
     counted = [query.annotate(k=Count("tags")) for query in (Visit.objects, here)]
     for what in ({"z": Sum("k", filter=Q(pk__in=[]), default=3), "m": Max("k")}, {"z": never, "m": Max("k")}):
         assert counted[0].aggregate(**what) == counted[1].aggregate(**what)
+
+
+def test_a_condition_on_decimals_of_merged_rows(spread: list[Visit]) -> None:
+    Visit.objects.filter(ms=11).update(price=Decimal("0.00"))
+    rows = Visit.objects.values("path").distinct()
+    found = rows.aggregate(a=Count("id", filter=Q(price=Decimal("0.00"))), b=Count("id", filter=Q(price__gt=-1)))
+    prices = list(Visit.objects.values_list("price", flat=True))
+    assert found["a"] == prices.count(Decimal(0)) > 0
+    assert found["b"] == sum(1 for price in prices if price is not None and price > -1)

@@ -125,6 +125,8 @@ def test_the_only_part_that_can_find_anything_keeps_its_repeats(sites: list[Site
     assert nothing.union(paths).count() == 60
     assert len(nothing.union(paths)[:10]) == 5
     assert len(nothing.union(paths, paths)) == 5
+    assert len(Visit.objects.values("site").difference(Visit.objects.filter(pk__in=[]).values("site"))) == 60
+    assert len(Visit.objects.values("site").difference(Visit.objects.filter(ms=-1).values("site"))) == 12
 
 
 def test_nested_set_operations(visits: list[Visit]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
@@ -86,6 +86,13 @@ def test_a_single_value(sites: list[Site], visits: list[Visit]) -> None:
     assert {visit.top for visit in found} == {"site 7"}
     missing = Visit.objects.annotate(top=Coalesce(Subquery(named("no").values("name")[:1]), F("path")))
     assert {visit.top for visit in missing} == {f"/{n}" for n in range(5)}
+
+
+def test_a_single_value_in_a_list(sites: list[Site], visits: list[Visit]) -> None:
+    rows = Visit.objects.annotate(name=Subquery(named("site 5").values("name")[:1]))
+    assert rows.filter(name__in=["site 5", "x"]).count() == 60
+    assert rows.filter(name__in=["x"]).count() == rows.filter(name__in=[]).count() == 0
+    assert rows.exclude(name__in=["x"]).count() == 60
 
 
 def test_several_rows_where_one_value_is_meant(visits: list[Visit]) -> None:
@@ -205,3 +212,19 @@ def test_a_correlated_subquery_is_refused_still(visits: list[Visit]) -> None:
     name = Subquery(Site.objects.filter(pk=OuterRef("site")).values("name"))
     with pytest.raises(QueryNotSupported, match=r"shop\.Site.*pass them as a list"):
         list(Visit.objects.annotate(name=name))
+
+
+def test_no_values_inside_an_aggregate(visits: list[Visit]) -> None:
+    """Django leaves out what is compared with an aggregate over nothing; in SQL, that aggregate is 0."""
+    counted = Visitor.objects.values("pk").annotate(n=Count("pk", filter=Q(name__in=named("nobody").values("name"))))
+    named_so = Case(When(n__gt=1, then=Value("many")), When(n=0, then=Value("none")), default=Value("one"))
+    assert {row["n"] for row in counted} == {0}
+    assert {row["kind"] for row in counted.annotate(kind=named_so)} == {"none"}
+    assert len(counted.filter(n=0)) == 12
+
+
+def test_conditions_of_aggregates_over_rows(visits: list[Visit]) -> None:
+    rows = Visit.objects.values("pk", "site").distinct()
+    some = Count("pk", filter=Q(site__in=named("site 1", "site 2")))
+    none = Count("pk", filter=Q(site__in=named("nobody")))
+    assert rows.aggregate(some=some, none=none) == {"some": 10, "none": 0}

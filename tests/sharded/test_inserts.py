@@ -148,3 +148,21 @@ def test_what_is_unique_on_one_shard_only_is_not_relied_on(sites: list[Site]) ->
     shard = get_group("track").mapping.place(1)
     with using_shard(shard), pytest.raises(DatabaseError, match="tests_named"), atomic(using="track"):
         Named.objects.bulk_create([Named(name="x", site=1)], ignore_conflicts=True)
+
+
+def test_copies_keep_the_null_of_json() -> None:
+    """JSON's null and SQL's are both read as None."""
+    null = Value(None, models.JSONField())
+    Country.objects.bulk_create(
+        [
+            Country(code="de", name="", facts=null),
+            Country(code="fr", name="", facts=None),
+            Country(code="it", name="", facts=Cast(Value('{"a": 1}'), models.JSONField())),
+        ]
+    )
+    for shard in get_group("track").shard_names:
+        with using_shard(shard):
+            assert list(Country.objects.filter(facts__isnull=True).values_list("code", flat=True)) == ["fr"]
+            assert Country.objects.get(code="de").facts is None
+    with pytest.raises(QueryNotSupported, match="null"):
+        Country.objects.create(code="es", facts=Cast(Value("null"), models.JSONField()))

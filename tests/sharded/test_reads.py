@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connections
 from django.db.models import Avg, Count, F, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Length, Lower
@@ -270,6 +271,17 @@ def test_select_related_that_leaves_the_group_is_a_second_query(sites: list[Site
         visit = Visit.objects.select_related("site", "editor").filter(site=sites[0])[0]
         assert (visit.site.name, visit.editor, visit.site._state.db) == (sites[0].name, None, "default")
     assert len(queries) == 1
+
+
+def test_columns_left_out_of_a_foreign_row(sites: list[Site], visits: list[Visit]) -> None:
+    Visit.objects.update(editor=User.objects.create(username="ann", last_name="x"))
+    rows = Visit.objects.select_related("editor")
+    some = rows.only("editor", "editor__username")[0]
+    assert {"id", "username"} == {name for name in vars(some.editor) if name[0] != "_"}
+    rest = rows.defer("editor__username")[0]
+    assert "username" not in vars(rest.editor)
+    assert rest.editor.last_name == "x"
+    assert vars(rows.only("editor")[0].editor).keys() == vars(rows[0].editor).keys()
 
 
 def test_a_foreign_row_that_is_gone(sites: list[Site], visits: list[Visit]) -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.db import router
 from django.db.migrations.state import ModelState, ProjectState
 
-from horizon_shards.models import Assignment, Block, Bucket
+from horizon_shards.models import Assignment, Block, Bucket, Decision
 from horizon_shards.routers import ShardRouter
 from tests.changed_databases import limited
 from tests.shop.models import Account, Country, Customer, Entry, Invoice, Session, Site, Tag, Visit, Visitor
@@ -139,7 +139,7 @@ def test_tables_of_unsharded_models_are_on_no_shard() -> None:
 
 
 def test_the_directory_has_its_tables_and_no_other_database() -> None:
-    for model in (Assignment, Bucket, Block):
+    for model in (Assignment, Bucket, Block, Decision):
         assert where("horizon_shards", model._meta.model_name) == only(("directory",))
     assert where("horizon_shards") == only(("directory",))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.db import connections
-from django.db.models import Model, Q, Value
+from django.db.models import Count, Model, Q, Value
+from django.db.models.functions import Concat
 from django.db.transaction import atomic
 
-from horizon_shards.backends.sharded import planner
-from horizon_shards.backends.sharded.compiler import BareRead
+from horizon_shards.backends.sharded import compiler, planner
+from horizon_shards.backends.sharded.single import BareRead
+from horizon_shards.exceptions import ShardKeyUpdate
 from horizon_shards.testing import assert_single_shard
 from horizon_shards.topology import get_group
 from tests.changed_databases import limited
@@ -37,6 +39,11 @@ def queries(site: int) -> list[object]:
         own.filter(Q(name="t1") | Q(name="t2")),
         own.values_list("name"),
         own.only("name"),
+        own.filter(pk=own.earliest("pk").pk),
+        Tag.objects.filter(pk=own.latest("pk").pk),
+        Tag.objects.filter(pk=1),
+        Tag.objects.filter(pk=own.latest("pk").pk, name="t0"),
+        Tag.objects.filter(~Q(pk=own.latest("pk").pk), site=site),
         own.none(),
         own.filter(pk__in=[]),
         own.filter(site=site + 1),
@@ -49,6 +56,7 @@ def test_the_short_way_is_the_long_way(tags: list[Tag], monkeypatch: pytest.Monk
     site = tags[0].site_id
     short = [list(queryset) for queryset in queries(site)]  # type: ignore[call-overload]
     with monkeypatch.context() as patch:
+        patch.setattr(compiler, "shortest_plan", lambda *args: None)
         patch.setattr(planner, "plan_by_key", lambda *args: None)
         assert [list(queryset) for queryset in queries(site)] == short  # type: ignore[call-overload]
     with atomic(using="track"):
@@ -63,13 +71,42 @@ def test_the_shortest_compiler_is_for_reads_outside_of_a_transaction(tags: list[
     own = Tag.objects.filter(site=tags[0].site_id)
     assert is_bare(own)
     assert is_bare(own[:1])
-    for longer in (own.order_by("name"), own.select_related("site"), Tag.objects.filter(pk=tags[0].pk)):
+    assert is_bare(Tag.objects.filter(pk=tags[0].pk))
+    for longer in (own.order_by("name"), own.select_related("site"), Tag.objects.filter(pk=1), Tag.objects.all()):
         assert not is_bare(longer)
     with atomic(using="track"):
         assert not is_bare(own)
         own.update(name="changed")
         assert {tag.name for tag in own} == {"changed"}
         assert connections["track"].transaction.participants
+
+
+def test_rows_are_counted_by_the_shortest_way(tags: list[Tag], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "_planned", None)
+    own = Tag.objects.filter(site=tags[0].site_id)
+    assert own.count() == 3
+    assert own.filter(name="t1").count() == 1
+    assert Tag.objects.filter(pk=tags[0].pk).count() == 1
+
+
+def test_counts_of_anything_else_go_the_long_way(tags: list[Tag]) -> None:
+    own = Tag.objects.filter(site=tags[0].site_id)
+    assert own.aggregate(n=Count("pk", filter=Q(name="t1")), names=Count("name", distinct=True)) == {"n": 1, "names": 3}
+    assert own[1:].count() == 2
+    assert own.values("site").annotate(n=Count("*")).get()["n"] == 3
+
+
+def test_an_update_by_id_changes_its_one_row(tags: list[Tag]) -> None:
+    row = Tag.objects.filter(pk=tags[4].pk)
+    with assert_single_shard():
+        assert row.update(name="new") == 1
+    with assert_single_shard():
+        assert row.update(name=Concat("name", Value("er"))) == 1
+    assert Tag.objects.filter(name="newer").get() == tags[4]
+    with pytest.raises(ShardKeyUpdate):
+        row.update(site=tags[0].site_id + 1_000)
+    with pytest.raises(ShardKeyUpdate):
+        row.update(id=1)
 
 
 def test_a_read_in_a_transaction_is_in_its_snapshot(tags: list[Tag]) -> None:

@@ -9,17 +9,25 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import DatabaseError, IntegrityError, NotSupportedError, OperationalError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
 from horizon_shards import allow_cross_shard, allow_scatter
 from horizon_shards.exceptions import CrossShardTransaction, PartialCommit
 from horizon_shards.signals import autocommit_in_foreign_atomic, cross_shard_transaction, shard_failed
 from horizon_shards.topology import get_group
+from tests import settings
+from tests.changed_databases import limited
+from tests.settings import ENGINE
 from tests.sharded.rows import make_sites
-from tests.shop.models import Customer, Site, Tag
+from tests.shop.models import Customer, Site, Tag, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track", "crm", "track_1"], transaction=True)
+
+one_after_the_other = pytest.mark.skipif(
+    settings.DATABASES["track"]["TRANSACTIONS"] == "two_phase",
+    reason="SHARDS_TRANSACTIONS=two_phase commits otherwise: tests/clusters/test_two_phase.py",
+)
 
 
 @pytest.fixture
@@ -136,6 +144,7 @@ def test_manual_transactions(all_sites: list[Site]) -> None:
     assert [tag.name for tag in Tag.objects.all()] == ["y"]
 
 
+@one_after_the_other
 def test_a_shard_that_is_already_in_a_transaction_is_joined(all_sites: list[Site]) -> None:
     with pytest.raises(KeyError), transaction.atomic(using="track_1"):
         with transaction.atomic(using="track"):
@@ -201,6 +210,7 @@ def shard_of(site: Site) -> str:
     return str(get_group("track").mapping.resolve(site.pk))
 
 
+@one_after_the_other
 def test_a_commit_that_fails_half_way_names_the_shards(all_sites: list[Site], told: list[Any]) -> None:
     first, second = sites_of_two_shards(all_sites)
     names = shard_of(first), shard_of(second)
@@ -218,7 +228,8 @@ def test_a_commit_that_fails_half_way_names_the_shards(all_sites: list[Site], to
     assert not connections["track"].in_atomic_block
 
 
-def test_a_first_commit_that_fails_rolls_all_back(all_sites: list[Site]) -> None:
+@one_after_the_other
+def test_a_first_commit_that_fails_rolls_the_others_back(all_sites: list[Site], told: list[Any]) -> None:
     first, second = sites_of_two_shards(all_sites)
     with (
         failing_commit(connection_of(first)),
@@ -228,6 +239,40 @@ def test_a_first_commit_that_fails_rolls_all_back(all_sites: list[Site]) -> None
         Tag.objects.create(site=first, name="x")
         Tag.objects.create(site=second, name="x")
     assert Tag.objects.count() == 0
+    assert told == [{"shards": (shard_of(first), shard_of(second)), "outcome": "unknown"}]
+
+
+@one_after_the_other
+def test_a_first_commit_that_is_not_answered_may_have_committed(all_sites: list[Site], told: list[Any]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    connection = connection_of(first)
+
+    def commit_unheard() -> None:
+        type(connection)._commit(connection)
+        raise OperationalError("gone away")
+
+    with (
+        replaced_commit(connection, commit_unheard),
+        pytest.raises(OperationalError, match="gone away"),
+        transaction.atomic(using="track"),
+    ):
+        Tag.objects.create(site=first, name="x")
+        Tag.objects.create(site=second, name="x")
+    assert [tag.site for tag in Tag.objects.all()] == [first]
+    assert [heard["outcome"] for heard in told] == ["unknown"]
+
+
+@one_after_the_other
+@pytest.mark.skipif(ENGINE == "mysql", reason="MySQL checks foreign keys at once")
+def test_a_first_commit_that_breaks_a_constraint_is_rolled_back(all_sites: list[Site], told: list[Any]) -> None:
+    first, second = sites_of_two_shards(all_sites)
+    with pytest.raises(IntegrityError), transaction.atomic(using="track"):
+        visitor = Visitor.objects.create(site=first, name="x")
+        Visit.objects.create(site=first, visitor=visitor, path="/")
+        Visitor.objects.filter(pk=visitor.pk)._raw_delete("track")
+        Tag.objects.create(site=second, name="x")
+    assert Visit.objects.count() == Tag.objects.count() == 0
+    assert [heard["outcome"] for heard in told] == ["rolled_back"]
 
 
 # Shards that were only read.
@@ -257,6 +302,7 @@ def meet_and_commit(everyone: Barrier, commit: Callable[[Any], None], connection
     commit(connection)
 
 
+@one_after_the_other
 def test_a_shard_that_was_only_read_and_fails_to_end_is_named(all_sites: list[Site]) -> None:
     failing = connections["track"].shard_connection("track-2")
     with (
@@ -269,6 +315,7 @@ def test_a_shard_that_was_only_read_and_fails_to_end_is_named(all_sites: list[Si
     assert Tag.objects.count() == 0
 
 
+@one_after_the_other
 def test_what_was_written_is_committed_whatever_becomes_of_the_shards_that_were_only_read(
     all_sites: list[Site], told: list[Any]
 ) -> None:
@@ -356,3 +403,15 @@ def test_the_end_of_a_request_leaves_the_shards_their_own_age(all_sites: list[Si
     assert connection.connection is not None
     connections["track"].close_if_unusable_or_obsolete()
     assert connection.connection is not None
+
+
+@pytest.mark.sqlite_only
+def test_two_phases_on_an_engine_that_cannot_prepare_are_refused(all_sites: list[Site]) -> None:
+    """One shard is no matter."""
+    first, second = sites_of_two_shards(all_sites)
+    with limited("track", transactions="two_phase"):
+        with pytest.raises(NotSupportedError, match="sqlite cannot commit in two phases"), transaction.atomic("track"):
+            Tag.objects.create(site=first, name="x")
+            Tag.objects.create(site=second, name="x")
+        Tag.objects.create(site=second, name="y")
+    assert [tag.name for tag in Tag.objects.all()] == ["y"]

@@ -9,6 +9,7 @@ import pytest
 from django.db.models import F, Max, Q, Sum, Window
 from django.db.models.functions import Lag, Lower, Rank, RowNumber
 
+from horizon_shards.context import allow_federation
 from horizon_shards.exceptions import QueryNotSupported
 from tests.shop.models import Site, Visit
 
@@ -74,3 +75,30 @@ def test_what_no_shard_can_compute_is_refused(visits: list[Visit]) -> None:
         with pytest.raises(QueryNotSupported) as refusal:
             list(query)
         assert refusal.value.reason == "window"
+
+
+def test_a_condition_on_a_window_with_related_rows_elsewhere_is_refused(sites: list[Site], visits: list[Visit]) -> None:
+    first = numbered().filter(place=1)
+    for rows in (first, first.filter(site=sites[0])):
+        with pytest.raises(QueryNotSupported, match="another database"):
+            list(rows.select_related("site"))
+        assert {visit.site.name for visit in rows.prefetch_related("site")} <= {site.name for site in sites}
+    assert {visit.visitor.name for visit in first.select_related("visitor")}
+
+
+def far_rows_beside_a_window() -> Any:
+    """Of each visit those before it, for every visit of its country."""
+    before = Window(Lag("ms"), partition_by=["site"], order_by=["pk"])
+    return Visit.objects.annotate(before=before).values("before", "country__visit__ms")
+
+
+def test_rows_that_a_far_join_repeats_are_not_windowed_before(visits: list[Visit]) -> None:
+    """A window is computed over the joined rows: each visit stands there once for every visit of its country."""
+    with pytest.raises(QueryNotSupported):
+        list(far_rows_beside_a_window().filter(before=1))
+
+
+@pytest.mark.sqlite_only
+def test_rows_that_a_far_join_repeats_are_windowed_where_they_are_gathered(visits: list[Visit]) -> None:
+    with allow_federation(10_000):
+        assert len(far_rows_beside_a_window()) == len(visits) ** 2

@@ -25,6 +25,7 @@ class Country(ReferenceModel):
 
     code = models.CharField(max_length=2, unique=True)
     name = models.CharField(max_length=100)
+    facts = models.JSONField(null=True)
 
     class Sharding:
         database = "track"
@@ -143,6 +144,31 @@ class Order(ShardedModel):
     class Sharding:
         database = "track"
         key = "account"
+
+
+class Label(models.Model):
+    """Unsharded: lives in ``default``; known by a text."""
+
+    code = models.CharField(max_length=20, primary_key=True)
+    title = models.CharField(max_length=50)
+
+
+class Club(OfSite):
+    """Of a site; its members are accounts on whatever shards."""
+
+    name = models.CharField(max_length=50)
+    founder = models.ForeignKey(Account, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    label = models.ForeignKey(Label, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    size = models.IntegerField(null=True)
+    sized = models.ForeignObject(Label, models.DO_NOTHING, ["size"], ["code"], null=True, related_name="+")
+    members = models.ManyToManyField(Account, through="Membership", related_name="clubs")
+
+
+class Membership(OfSite):
+    """On the club's shard: nothing keeps it with the account."""
+
+    club = models.ForeignKey(Club, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False)
 
 
 class Customer(ShardedModel):

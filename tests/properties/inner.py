@@ -1,0 +1,135 @@
+"""Queries inside others, as code: for one value, for a truth, and relations with a condition of their own."""
+
+from __future__ import annotations
+
+#: Queries for one value: in code with ``{}`` for a condition, the model asked, the kind of result, whether each row
+#: finds what it needs on its own shard.
+VALUES: dict[str, tuple[tuple[str, str, str, bool], ...]] = {
+    "Visit": (
+        ('Visitor.objects.filter({}, pk=OuterRef("visitor")).values("name")[:1]', "Visitor", "text", True),
+        ('Visit.objects.filter({}, site=OuterRef("site")).order_by("ms", "pk").values("ms")[:1]', "Visit", "int", True),
+        (
+            (
+                'Tagging.objects.filter({}, visit=OuterRef("pk")).order_by().values("visit").annotate(c=Count("id"))'
+                '.values("c")'
+            ),
+            "Tagging",
+            "int",
+            True,
+        ),
+        ('Visit.objects.filter({}, path=OuterRef("path")).order_by("pk").values("ms")[:1]', "Visit", "int", False),
+        ('Site.objects.filter({}, pk=OuterRef("site")).values("name")[:1]', "Site", "text", False),
+        ('Account.objects.filter({}).order_by("pk").values("email")[:1]', "Account", "text", False),
+        ('Country.objects.filter({}, pk=OuterRef("country")).values("name")[:1]', "Country", "text", True),
+    ),
+    "Visitor": (
+        (
+            'Visit.objects.filter({}, visitor=OuterRef("pk")).order_by("-ms", "pk").values("ms")[:1]',
+            "Visit",
+            "int",
+            True,
+        ),
+        (
+            (
+                'Visit.objects.filter({}, visitor=OuterRef("pk")).order_by().values("visitor").annotate(c=Sum("ms"))'
+                '.values("c")'
+            ),
+            "Visit",
+            "int",
+            True,
+        ),
+        (
+            'Ticket.objects.filter({}, visitor=OuterRef("pk")).order_by("pk").values("text")[:1]',
+            "Ticket",
+            "text",
+            False,
+        ),
+        (
+            'Visitor.objects.filter({}, nick=OuterRef("nick")).order_by("-pk").values("name")[:1]',
+            "Visitor",
+            "text",
+            False,
+        ),
+    ),
+    "Ticket": (
+        (
+            'Invoice.objects.filter({}, site=OuterRef("site"), number=OuterRef("invoice_no")).values("total")[:1]',
+            "Invoice",
+            "decimal",
+            True,
+        ),
+        (
+            (
+                'Visit.objects.filter({}, site=OuterRef("site"), ms__gt=OuterRef("invoice_no")).order_by("pk")'
+                '.values("path")[:1]'
+            ),
+            "Visit",
+            "text",
+            True,
+        ),
+    ),
+    "Country": (
+        ('Visit.objects.filter({}, country=OuterRef("pk")).order_by("pk").values("ms")[:1]', "Visit", "int", False),
+        (
+            'Country.objects.filter({}, name__gt=OuterRef("name")).order_by("pk").values("code")[:1]',
+            "Country",
+            "text",
+            True,
+        ),
+    ),
+    "Order": (
+        ('Account.objects.filter({}, pk=OuterRef("account")).values("email")[:1]', "Account", "text", True),
+        (
+            'Order.objects.filter({}, amount__lt=OuterRef("amount")).order_by("pk").values("amount")[:1]',
+            "Order",
+            "int",
+            False,
+        ),
+    ),
+    "Account": (
+        (
+            'Order.objects.filter({}, account=OuterRef("pk")).order_by("-amount").values("amount")[:1]',
+            "Order",
+            "int",
+            True,
+        ),
+    ),
+}
+#: Conditions as columns, some with a subquery in the subquery.
+TRUTHS: dict[str, tuple[tuple[str, str, bool], ...]] = {
+    "Visit": (
+        ('Exists(Tagging.objects.filter({}, visit=OuterRef("pk")))', "Tagging", True),
+        ('~Exists(Visit.objects.filter({}, site=OuterRef("site"), pk__gt=OuterRef("pk")))', "Visit", True),
+        ('Exists(Visit.objects.filter({}, ms__gt=OuterRef("ms")))', "Visit", False),
+    ),
+    "Visitor": (
+        (
+            (
+                'Exists(Visit.objects.filter(Exists(Tagging.objects.filter({}, site=OuterRef(OuterRef("site")), '
+                'visit=OuterRef("pk"))), visitor=OuterRef("pk")))'
+            ),
+            "Tagging",
+            True,
+        ),
+        ('Exists(Ticket.objects.filter({}, visitor_no=OuterRef("pk")))', "Ticket", False),
+    ),
+    "Invoice": (
+        ('Exists(Ticket.objects.filter({}, site=OuterRef("site"), invoice_no=OuterRef("number")))', "Ticket", True),
+    ),
+}
+
+
+#: Relations with a condition of their own, and what can be named through them.
+FILTERED = {
+    "Visit": (
+        ("visitor", "visitor__nick__isnull=True", "name text null"),
+        ("tags", 'tags__name__gt="a"', "name text null many"),
+    ),
+    "Visitor": (
+        ("visits", "visits__ms__gt=0", "ms int null many"),
+        ("visits", "visits__bot=True", "path text null many"),
+    ),
+    "Ticket": (("visit", "visit__bot=False", "ms int null"),),
+    "Account": (("orders", "orders__amount__lt=3", "amount int null many"),),
+    "Country": (("visit", "visit__ms__gt=0", "path text null many"),),
+}
