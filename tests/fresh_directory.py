@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from horizon_shards.directory.connection import close_all
-from horizon_shards.models.directory import Assignment, Block, Bucket
+from horizon_shards.models.directory import Assignment, Block, Bucket, Decision
 from tests import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ def fresh_directory(folder: Path, *, tables: bool = True, **entry: Any) -> Itera
 def make_tables(alias: str) -> None:
     """The tables of a directory, as the migration makes them."""
     with connections[alias].schema_editor() as editor:
-        for model in (Assignment, Bucket, Block):
+        for model in (Assignment, Bucket, Block, Decision):
             editor.create_model(model)
     connections[alias].close()
 

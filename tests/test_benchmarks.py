@@ -29,7 +29,7 @@ def answer(name: str, *arguments: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "limited"),
     [
-        ("routed", ["objects.filter(site=7)[:1]"]),
+        ("routed", ["objects.filter(site=7)[:1]", "objects.get(pk=...)"]),
         ("scatter", ["ordered slice of 100", "the same in atomic()", "twice in one atomic()", "count()"]),
         ("merging", []),
         (
@@ -63,3 +63,10 @@ def test_the_databases_of_a_run_are_removed() -> None:
     before = set(Path(tempfile.gettempdir()).glob("horizon_shards_benchmark_*"))
     run("merging", "--rows", "100", "--rounds", "1")
     assert set(Path(tempfile.gettempdir()).glob("horizon_shards_benchmark_*")) <= before
+
+
+def test_every_way_of_collecting_delivers_what_it_took() -> None:
+    rates = answer("sinks", "--seconds", "0.3")["rates"]
+    assert rates[0]["name"] == "DRF, put_record for each"
+    assert len(rates) == 5
+    assert all(rate["events"] == rate["arrived"] > 0 for rate in rates)

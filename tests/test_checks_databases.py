@@ -79,7 +79,15 @@ def test_a_shard_that_is_down_is_named() -> None:
 
 def test_the_checks_are_registered_and_tagged() -> None:
     names = {check.__name__ for check in checks.registry.registry.get_checks() if "horizon_shards" in check.tags}
-    assert names == {"check_settings", "check_mappings", "check_models", "check_stored_assignments"}
+    assert names == {
+        "check_settings",
+        "check_caches",
+        "check_sinks",
+        "check_mappings",
+        "check_models",
+        "check_prepared_transactions",
+        "check_stored_assignments",
+    }
 
 
 BROKEN: dict[str, tuple[str, str]] = {

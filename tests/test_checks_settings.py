@@ -207,3 +207,24 @@ def test_a_mapping_that_cannot_be_made(mapping: dict[str, Any]) -> None:
         message = only(check_mappings())
     assert found(message) == ["E107"]
     assert "'log'" in message.msg
+
+
+def test_two_phases_need_a_directory() -> None:
+    with databases(log=group(TRANSACTIONS="two_phase")):
+        message = only(check_settings())
+    assert found(message) == ["E104"]
+    assert "set DIRECTORY" in message.msg
+
+
+def test_two_phases_on_an_engine_that_cannot_prepare() -> None:
+    with databases(log=group(TRANSACTIONS="two_phase", DIRECTORY="directory")):
+        message = only(check_settings())
+    assert found(message) == ["E120"]
+    assert "sqlite" in message.msg
+
+
+def test_two_phases_on_an_engine_that_can() -> None:
+    shards = {"log-1": {"PRIMARY": "log_1"}, "log-2": {"PRIMARY": "log_2"}}
+    log = group(SHARDS=shards, TRANSACTIONS="two_phase", DIRECTORY="directory")
+    with databases(log=log, log_1=MYSQL, log_2=MYSQL):
+        assert check_settings() == []

@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from django.test import SimpleTestCase, TestCase
 from django.test.testcases import DatabaseOperationForbidden
 
-from horizon_shards.directory import Directory, NewAssignment, connection, retry, store
+from horizon_shards.directory import Directory, NewAssignment, connection, retry, statements
 from horizon_shards.directory.connection import _of_thread, close_obsolete, is_kept, keep_none
 from horizon_shards.exceptions import ConfigurationError, DirectoryUnavailable
 from tests import settings
@@ -71,7 +71,7 @@ class TestAssignments:
         assert directory.counts() == {}
 
     def test_more_keys_than_fit_into_one_statement(self, directory: Directory) -> None:
-        many = range(store.CHUNK_SIZE * 3 + 1)
+        many = range(statements.CHUNK_SIZE * 3 + 1)
         winners, created = directory.assign_many(rows(many))
         assert len(winners) == len(created) == len(many)
         assert directory.lookup(f"x{key}" for key in range(10_000)) == winners

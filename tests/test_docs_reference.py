@@ -46,6 +46,8 @@ def own(module: ModuleType, kind: type) -> set[str]:
     [
         ("Keys of a logical database", conf.OWN_KEYS),
         ("Keys of a shard", conf.SHARD_KEYS),
+        ("Keys of `READS`", conf.READS_KEYS),
+        ("Keys of `MIGRATE`", conf.MIGRATE_KEYS),
     ],
 )
 def test_every_key_of_the_settings_has_a_row_and_no_other(heading: str, keys: set[str]) -> None:
@@ -68,7 +70,7 @@ def test_the_row_of_a_mapping_names_its_options(mapping: type[BucketMapping]) ->
 
 
 def test_every_name_for_models_has_a_row_and_no_other() -> None:
-    tables = {"Assignment", "Block", "Bucket"}
+    tables = {"Assignment", "Block", "Bucket", "Decision"}
     handlers = {handler.__name__ for handler in SHARD_HANDLERS}
     names = {*models.__all__, *fields.__all__, *handlers, declare_by_default.__name__} - tables
     first_columns = re.findall(r"^\| (`.*?`) \|", section("Models"), re.MULTILINE)

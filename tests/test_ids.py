@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -257,6 +258,15 @@ class TestNumbers:
         after = source.numbers(2_500)
         monkeypatch.undo()
         assert max(before) < min(after)
+
+    def test_a_flush_of_the_directory_gives_no_number_twice(self, directory: Directory) -> None:
+        source = NumberSource(directory)
+        before = source.numbers(600)
+        with connections[directory.alias].cursor() as cursor:
+            cursor.execute("DELETE FROM horizon_shards_block")
+        after = source.numbers(2_500)
+        assert len({*before, *after}) == 3_100
+        assert after == sorted(after)
 
     def test_after_a_restored_backup_the_counter_can_be_raised(self, directory: Directory) -> None:
         newest = ids.make_id(5_000_000, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from horizon_shards.testing.redshift import RedshiftRefuses, check_sql
+from horizon_shards.testing.redshift import RedshiftRefuses, check, check_sql
 from horizon_shards.testing.redshift.lexer import fingerprint, tokens_of
 from horizon_shards.testing.redshift.translate import to_postgresql
 
@@ -128,3 +129,16 @@ def test_the_command_writes_json(tmp_path: Path) -> None:
     with pytest.raises(CommandError):
         call_command("redshift_check", str(file), "--json", stdout=out)
     assert json.loads(out.getvalue())["rule"] == "json-operator"
+
+
+def test_threads_share_the_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check._store().close()
+    check._store.cache_clear()
+    monkeypatch.setenv("REDSHIFT_VERDICTS", str(tmp_path))
+    statements = [f'SELECT "a{number}" FROM "t"' for number in range(16)] * 8
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert [*pool.map(check_sql, statements)] == [[]] * len(statements)
+    finally:
+        check._store().close()
+        check._store.cache_clear()

@@ -44,7 +44,7 @@ def test_one_progress_line_a_shard(project: Project) -> None:
     lines = project.manage("migrate", "--database=track").stdout.splitlines()
     for shard in SHARDS:
         (line,) = [line for line in lines if line.startswith(f"  {shard}")]
-        assert re.search(r"  7/7 +\d+\.\d s  OK$", line), line
+        assert re.search(r"  8/8 +\d+\.\d s  OK$", line), line
     again = project.manage("migrate", "--database=track").stdout
     assert len(re.findall(r"  0/0 +\d+\.\d s  nothing to do$", again, re.MULTILINE)) == 3
 
@@ -103,7 +103,7 @@ def test_shards_are_migrated_at_the_same_time(tmp_path: Path) -> None:
     project.manage("migrate", "--database=directory", "-v0")
     # One after the other, the first shard would wait in vain for the others.
     output = project.manage("migrate", "--database=track", "-v2").stdout
-    assert len(re.findall(r"7/7 +\d+\.\d s", output)) == 3
+    assert len(re.findall(r"8/8 +\d+\.\d s", output)) == 3
 
 
 def test_a_failure_names_its_shard_and_the_others_finish(project: Project) -> None:
@@ -254,3 +254,21 @@ def test_showmigrations_elsewhere_is_djangos(project: Project) -> None:
 def test_makemigrations_sees_no_change_and_no_database(project: Project) -> None:
     project.set("DATABASES['track_1']['NAME'] = str(FOLDER / 'no' / 'folder.sqlite3')")
     assert "No changes detected" in project.manage("makemigrations", "--check", "--dry-run", "rollout_app").stdout
+
+
+def test_the_canary_goes_first_and_stops_the_others(project: Project) -> None:
+    project.set('DATABASES["track"]["MIGRATE"] = {"CANARY": "track-2"}')
+    fill(project)
+    project.sql("track_2", "CREATE TABLE marker (id INTEGER)")
+    result = project.manage("migrate", "--database=track", fails=True)
+    assert "1 of 1 shards of 'track' were not migrated" in result.stderr
+    assert "no other was begun" in result.stderr
+    assert project.migrations("track_1") == project.migrations("track_3") == {NAMES[0]}
+    project.sql("track_2", "DROP TABLE marker")
+    project.manage("migrate", "--database=track", "-v0")
+    assert all(project.migrations(alias) == set(NAMES) for alias in ALIASES)
+
+
+def test_a_canary_that_is_no_shard(project: Project) -> None:
+    project.set('DATABASES["track"]["MIGRATE"] = {"CANARY": "track-9"}')
+    assert "track-9" in project.manage("check", fails=True).stderr

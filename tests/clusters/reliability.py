@@ -17,6 +17,7 @@ from typing import Any
 import django
 from django.db import Error, connections, transaction
 
+from tests.clusters.kills import section_of
 from tests.servers.clusters import FOLDER_VARIABLE, Cluster, Clusters
 from tests.servers.endpoint import Endpoint
 from tests.servers.mariadb import APP, DATABASE, Server
@@ -278,7 +279,9 @@ def main() -> int:
     text = page(results, len(clusters.all))
     sys.stdout.write(text)
     if arguments.page:
-        arguments.page.write_text(text, encoding="utf-8")
+        # What another command has counted stays.
+        other = section_of(arguments.page)
+        arguments.page.write_text(f"{text}\n{other}" if other else text, encoding="utf-8")
     return int(any(counts.lost or (counts.engine == OURS and counts.stuck) for counts in results))
 
 

@@ -8,19 +8,20 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment
+from config.collecting import read_sinks
 from config.databases import read_databases
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
-    for name in ("DATABASE_URL", "DIRECTORY_URL", "SHARD_URLS", "SHARDS", "TRACK_URL", "CONN_MAX_AGE"):
+    for name in ("DATABASE_URL", "DIRECTORY_URL", "SHARD_URLS", "SHARDS", "TRACK_URL", "WAREHOUSE_URL", "CONN_MAX_AGE"):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_four_sqlite_shards_by_default(tmp_path):
     """No variable: six files and a logical database."""
     databases = read_databases(tmp_path)
-    assert list(databases) == ["default", "directory", "track", "track_1", "track_2", "track_3", "track_4"]
+    assert list(databases) == ["default", "warehouse", "directory", "track", "track_1", "track_2", "track_3", "track_4"]
     assert databases["track"]["SHARDS"]["track-3"] == {"PRIMARY": "track_3"}
     assert databases["track_3"]["NAME"] == str(tmp_path / "track_3.sqlite3")
 
@@ -29,7 +30,7 @@ def test_one_database(tmp_path, monkeypatch):
     """``SHARDS=0`` puts the models on one plain database."""
     monkeypatch.setenv("SHARDS", "0")
     databases = read_databases(tmp_path)
-    assert list(databases) == ["default", "track"]
+    assert list(databases) == ["default", "warehouse", "track"]
     assert databases["track"]["ENGINE"] == "django.db.backends.sqlite3"
 
 
@@ -87,3 +88,13 @@ def test_production_is_strict_by_default(process, variables, expected):
     """A secret key makes it production: no debugging, secure cookies, dashboards behind a login."""
     said = process("manage.py", "shell", "--no-imports", "-v", "0", "-c", PRINT, SHARDS="0", **variables)
     assert json.loads(said.strip().splitlines()[-1]) == expected
+
+
+def test_views_go_to_firehose_where_a_stream_is_named(tmp_path, monkeypatch):
+    """What does not fit goes to disk; one plain database has no shards to name streams after."""
+    assert read_sinks(tmp_path, sharded=True)["track"]["BACKEND"] == "horizon_shards.sinks.DatabaseSink"
+    monkeypatch.setenv("FIREHOSE_STREAM", "page-views-{shard}")
+    options = read_sinks(tmp_path, sharded=True)["track"]["OPTIONS"]
+    assert (options["STREAM"], options["SPILL_FOLDER"]) == ("page-views-{shard}", str(tmp_path / "spill"))
+    with pytest.raises(ImproperlyConfigured, match="SHARDS is 0"):
+        read_sinks(tmp_path, sharded=False)

@@ -6,6 +6,7 @@ import json
 import uuid
 
 import pytest
+from django.core.cache import cache
 from django.db import DatabaseError
 
 from track.models import PageView, Website
@@ -162,3 +163,84 @@ def test_the_address_behind_proxies(rf, settings, proxies, address):
     settings.PROXIES = proxies
     request = rf.get("/", headers={"X-Forwarded-For": "192.0.2.7, 192.0.2.8"})
     assert client_address(request) == address
+
+
+@pytest.fixture
+def few(settings):
+    """Two reports a minute, counted from nothing; the minute does not end meanwhile."""
+    settings.REPORTS_A_MINUTE = 2
+    cache.clear()
+
+
+@pytest.mark.usefixtures("few")
+def test_an_address_sends_so_many_reports_a_minute_and_no_more(post, site, monkeypatch):
+    """429 for the rest; another address is another count."""
+    monkeypatch.setattr("track.limiting.time.time", lambda: 1_000.0)
+    assert [post({"site": "abc", "path": "/"}).status_code for _ in range(4)] == [204, 204, 429, 429]
+    assert PageView.objects.filter(site=site).count() == 2
+    monkeypatch.setattr("track.limiting.client_address", lambda request: "192.0.2.9")
+    assert post({"site": "abc", "path": "/"}).status_code == 204
+
+
+@pytest.mark.usefixtures("few")
+def test_the_next_minute_begins_anew(post, site, monkeypatch):
+    """And no address is in the cache."""
+    codes = []
+    for now in (1_000.0, 1_001.0, 1_002.0, 1_062.0):
+        monkeypatch.setattr("track.limiting.time.time", lambda now=now: now)
+        codes.append(post({"site": "abc", "path": "/"}).status_code)
+    assert codes == [204, 204, 429, 204]
+    assert not any("127.0.0.1" in key for key in cache._cache)
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ({}, 0),
+        ({"consent": False}, 0),
+        ({"consent": "no"}, 0),
+        ({"consent": 0}, 0),
+        ({"consent": True}, 1),
+        ({"consent": "1"}, 1),
+    ],
+)
+def test_without_consent_nobody_is_counted_where_it_is_required(post, site, settings, said, count):
+    """The answers are as always."""
+    settings.CONSENT_REQUIRED = True
+    assert post({"site": "abc", "path": "/", **said}).status_code == 204
+    assert PageView.objects.filter(site=site).count() == count
+
+
+def test_no_report_is_redirected_to(client, post, site):
+    """Whatever address stands in it."""
+    answers = [
+        post({"site": "abc", "path": "//evil.example/", "referrer": "https://evil.example/"}),
+        client.get("/t/p.gif?site=abc&path=//evil.example/&referrer=https://evil.example/&next=https://evil.example/"),
+    ]
+    assert not any(300 <= answer.status_code < 400 or "Location" in answer for answer in answers)
+
+
+def test_the_same_code_sends_views_to_firehose(post, site, settings):
+    """By settings alone: the database has no row, the stream of the shard has the line."""
+    from config.collecting import read_sinks
+    from horizon_shards.sinks import record_of, sink_of
+    from tests.servers.firehose import InThread
+
+    server = InThread()
+    sinks = read_sinks(settings.DATA_DIR, sharded=True)
+    client = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    own = {"STREAM": "views-{shard}", "ENDPOINT": server.url, "REGION": "eu-west-1", "CLIENT": client}
+    settings.HORIZON_SINKS = {"track": {"BACKEND": "horizon_shards.sinks.FirehoseSink", "OPTIONS": own}}
+    assert sinks["track"]["BACKEND"].endswith("DatabaseSink")
+    report = {"site": "abc", "path": "/a/", "id": str(uuid.uuid4())}
+    assert post(report).status_code == 204
+    sink_of(PageView).flush()
+    shard = record_of(PageView(site=site)).shard
+    (event,) = server.firehose.events(f"views-{shard}")
+    assert (event["path"], event["site_id"], PageView.objects.count()) == ("/a/", site.pk, 0)
+    server.stop()
+    settings.HORIZON_SINKS = {
+        "track": {"BACKEND": "horizon_shards.sinks.FirehoseSink", "OPTIONS": {**own, "MAX_QUEUED_BYTES": 1}}
+    }
+    assert post(report).status_code == 503
+    server.close()

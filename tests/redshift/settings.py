@@ -23,13 +23,27 @@ SECRET_KEY = "tests"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["horizon_shards", "tests.redshift.warehouse"]
+INSTALLED_APPS = ["horizon_shards", "tests.redshift.warehouse", "tests.redshift.fleet"]
+DATABASE_ROUTERS = ["horizon_shards.routers.ShardRouter"]
+RUN = f"{os.environ.get('REDSHIFT_DRIVER', 'psycopg')}_{sys.version_info[1]}"
+
+
+def redshift(name: str) -> dict[str, Any]:
+    """A strict local Redshift."""
+    test = {"NAME": f"{name}_test_{RUN}"}
+    return {"ENGINE": "horizon_shards.testing.redshift", "NAME": name, "TEST": test, **SERVER}
+
+
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": {
-        "ENGINE": "horizon_shards.testing.redshift",
-        "NAME": "horizon_redshift",
-        "TEST": {"NAME": f"horizon_redshift_test_{os.environ.get('REDSHIFT_DRIVER', 'psycopg')}_{sys.version_info[1]}"},
-        **SERVER,
+    "default": redshift("horizon_redshift"),
+    "fleet": {
+        "ENGINE": "horizon_shards.backends.sharded",
+        "SHARDS": {f"fleet-{n}": {"PRIMARY": f"fleet_{n}"} for n in (1, 2)},
+        "MAPPING": {"OPTIONS": {"BUCKETS": 64}},
+        "DIRECTORY": "elsewhere",
+        "SCATTER": "allow",
     },
+    "fleet_1": redshift("horizon_fleet_1"),
+    "fleet_2": redshift("horizon_fleet_2"),
     "elsewhere": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }

@@ -8,11 +8,27 @@ import uuid
 from decimal import Decimal
 
 import pytest
-from django.db import DataError, NotSupportedError, connection, transaction
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Q, RowRange, Sum, Value, Window
+from django import VERSION
+from django.apps.registry import Apps
+from django.db import DataError, NotSupportedError, connection, models, transaction
+from django.db.models import (
+    Avg,
+    CharField,
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Max,
+    Q,
+    RowRange,
+    Sum,
+    Value,
+    Window,
+)
 from django.db.models.functions import (
     SHA1,
     SHA256,
+    Cast,
     Concat,
     ExtractIsoWeekDay,
     ExtractIsoYear,
@@ -30,7 +46,7 @@ from django.db.models.functions import (
     TruncTime,
 )
 
-from tests.redshift.warehouse.models import Customer, Old, Visit
+from tests.redshift.warehouse.models import Customer, Mark, Old, Vip, Visit
 
 pytestmark = pytest.mark.django_db
 
@@ -290,3 +306,56 @@ def test_rows_are_written_in_statements_of_less_than_16_megabytes(ann, django_as
     with django_assert_num_queries(2):
         Visit.objects.bulk_create(rows)
     assert Visit.objects.count() == 300
+
+
+def test_a_child_with_a_table_of_its_own_has_its_parents_key():
+    vip = Vip.objects.create(name="Ann", level=3)
+    assert vip.pk == vip.id == Customer.objects.get().pk
+    assert Vip.objects.get().name == "Ann"
+
+
+@pytest.mark.skipif(VERSION < (6,), reason="Django 6.0 reads such values when they are asked for")
+def test_a_value_that_the_server_made_is_read_when_it_is_asked_for(ann, django_assert_num_queries):
+    made = Visit(customer=ann, at=Now())
+    made.save()
+    with django_assert_num_queries(1):
+        assert isinstance(made.at, dt.datetime)
+
+
+def test_text_is_cast_to_so_many_characters_not_bytes(ann):
+    Customer.objects.filter(pk=ann.pk).update(name="ééé")
+    shorter = Customer.objects.annotate(short=Cast("name", CharField(max_length=2)))
+    assert shorter.get().short == "éé"
+
+
+def test_text_and_numbers_are_joined(ann):
+    Mark.objects.create(about=str(ann.pk))
+    assert Mark.objects.select_related("customer").get().customer == ann
+
+
+def test_an_expression_that_writes_its_own_sql_is_asked(ann):
+    class Later(Now):
+        def as_sql(self, compiler, connection, **extra):
+            return super().as_sql(compiler, connection, template="DATEADD(hour, 1, GETDATE())", **extra)
+
+    assert "DATEADD(hour" in str(Customer.objects.annotate(at=Later()).query)
+
+
+def test_what_is_left_of_a_union_can_be_sliced(ann):
+    assert list(Customer.objects.difference(Customer.objects.none())[:1]) == [ann]
+
+
+def test_a_composite_key_is_not_compared_with_a_subquery():
+    class Pair(models.Model):
+        pk = models.CompositePrimaryKey("a", "b")
+        a = models.IntegerField()
+        b = models.IntegerField()
+
+        class Meta:
+            app_label = "warehouse"
+            apps = Apps()
+
+    first = Pair._default_manager.order_by("pk").values("pk")[:1]
+    with pytest.raises(NotSupportedError, match="use __in"):
+        str(Pair._default_manager.filter(pk=first).query)
+    assert '"a" = 1 AND' in str(Pair._default_manager.filter(pk=(1, 2)).query)

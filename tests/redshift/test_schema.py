@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.apps.registry import Apps
 from django.core.management import call_command
-from django.db import DataError, NotSupportedError, connection, models
+from django.db import DatabaseError, DataError, NotSupportedError, connection, models
 from django.db.migrations import AlterField, CreateModel, RemoveField
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
@@ -386,3 +386,60 @@ def test_inspectdb_writes_storage_back():
     assert "sortkey = ('at', 'customer_id')" in text
     assert "'path': 'zstd'" in text
     assert "data = models.JSONField()" in text
+
+
+def test_all_statements_of_a_string_run_in_one_transaction():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE two (a int, b varchar(5)); INSERT INTO two VALUES (1, 'x;y'); SELECT b FROM two")
+        assert cursor.fetchall() == [("x;y",)]
+        with pytest.raises(DatabaseError):
+            cursor.execute("DELETE FROM two; SELECT no_such_column FROM two")
+        cursor.execute("SELECT count(*) FROM two")
+        assert cursor.fetchone() == (1,)
+        with pytest.raises(DatabaseError, match="returning"):
+            cursor.execute("DELETE FROM two; DELETE FROM two RETURNING a")
+        lines = connection.introspection.get_table_description(cursor, "two")
+        assert [line.display_size for line in lines][1] == 5
+        cursor.execute("DROP TABLE two")
+
+
+def test_a_foreign_key_is_declared_to_the_table_that_it_refers_to_now():
+    old = Declared._meta.get_field("customer")
+    to_old = new(Declared, "customer", models.ForeignKey(Old, models.CASCADE))
+    for before, after, target in ((old, to_old, "warehouse_old"), (to_old, old, "warehouse_customer")):
+        with connection.schema_editor() as editor:
+            editor.alter_field(Declared, before, after)
+        keys = [entry["foreign_key"] for entry in constraints("warehouse_declared").values() if entry["foreign_key"]]
+        assert keys == [(target, "id")]
+
+
+def test_a_field_that_is_unique_no_more_leaves_the_constraints_of_the_model():
+    once = models.UniqueConstraint(fields=["code"], name="code_once")
+    unique, plain = Declared._meta.get_field("code"), new(Declared, "code", models.CharField(max_length=10))
+    Declared._meta.constraints.append(once)
+    try:
+        with connection.schema_editor() as editor:
+            editor.add_constraint(Declared, once)
+            editor.alter_field(Declared, unique, plain)
+        assert [name for name, entry in constraints("warehouse_declared").items() if entry["columns"] == ["code"]] == [
+            "code_once"
+        ]
+    finally:
+        Declared._meta.constraints.remove(once)
+        with connection.schema_editor() as editor:
+            editor.remove_constraint(Declared, once)
+            editor.alter_field(Declared, plain, unique)
+
+
+@pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="Django 6.1 has it")
+def test_what_the_database_would_have_to_delete_is_refused_before_the_table_is_made():
+    class Gone(models.Model):
+        customer = models.ForeignKey(Customer, models.DB_CASCADE)
+
+        class Meta:
+            app_label = "warehouse"
+            apps = Apps()
+
+    with pytest.raises(NotSupportedError, match="use CASCADE"), connection.schema_editor() as editor:
+        editor.create_model(Gone)
+    assert "warehouse_gone" not in connection.introspection.table_names()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DataError, OperationalError, connection, transaction
+from django.db.utils import ConnectionHandler
 
 from horizon_shards.backends.redshift.session import is_conflict, query_group, retry_conflicts
 from tests.redshift.warehouse.models import Customer
@@ -84,3 +86,24 @@ def test_what_a_conflict_is():
     assert is_conflict(OperationalError("ERROR: 1023 DETAIL: x"))
     assert not is_conflict(OperationalError("could not connect 1023"))
     assert not is_conflict(ValueError(VIOLATION))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_of_another_version_is_refused_with_the_cure():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.cursor.plainly("SELECT obj_description('rs'::regnamespace, 'pg_namespace')", None)
+        (version,) = cursor.cursor.fetchone()
+        cursor.cursor.plainly("COMMENT ON SCHEMA rs IS 'older'", None)
+    connection.close()
+    try:
+        with pytest.raises(ImproperlyConfigured, match="drop it"):
+            connection.ensure_connection()
+    finally:
+        stock = ConnectionHandler(
+            {"default": {**connection.settings_dict, "ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}}
+        )
+        with stock["default"].cursor() as cursor:
+            cursor.execute(f"COMMENT ON SCHEMA rs IS '{version}'")
+        stock["default"].close()
+    connection.ensure_connection()

@@ -134,6 +134,7 @@ SELECT TO_VARBYTE('abc', 'utf8'), FROM_VARBYTE(v, 'hex'), TO_HEX(1) FROM t
 SELECT CAST(pricepaid AS integer), pricepaid::varchar(10), CONVERT(integer, pricepaid) FROM sales
 -- r_COPY.html
 COPY listing FROM 's3://bucket/data/' IAM_ROLE 'arn:aws:iam::0123456789012:role/r' FORMAT AS PARQUET
+COPY category FROM 's3://mybucket/category_paths.json' IAM_ROLE 'arn:aws:iam::0123456789012:role/r' FORMAT AS JSON 's3://mybucket/category_jsonpath.json' REGION AS 'us-west-2'
 COPY category FROM 's3://bucket/category.json' IAM_ROLE 'arn:aws:iam::0123456789012:role/r' JSON 'auto'
 COPY venue (venueid, venuename) FROM 's3://bucket/venue.txt' IAM_ROLE 'arn:aws:iam::0123456789012:role/r' DELIMITER '|' GZIP
 -- r_UNLOAD.html
@@ -150,6 +151,7 @@ EXPLAIN VERBOSE SELECT * FROM event
 -- r_CREATE_VIEW.html
 CREATE OR REPLACE VIEW myevent AS SELECT eventname FROM event
 CREATE VIEW sales_vw AS SELECT * FROM public.sales WITH NO SCHEMA BINDING
+CREATE VIEW sales_vw AS WITH best AS (SELECT * FROM public.sales) SELECT * FROM best WITH NO SCHEMA BINDING
 DROP VIEW IF EXISTS myevent CASCADE
 -- materialized-view-create-sql-command.html
 CREATE MATERIALIZED VIEW mv BACKUP NO DISTSTYLE KEY DISTKEY(a) SORTKEY(a) AUTO REFRESH YES AS SELECT a FROM t

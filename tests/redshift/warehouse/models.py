@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from horizon_shards.backends.redshift.storage import DistKey, SortKey
+from horizon_shards.fields import CompositeForeignKey
 
 
 class Customer(models.Model):
@@ -62,3 +63,65 @@ class Declared(models.Model):
     class Redshift:
         distkey = "customer"
         declare = ("primary_key", "unique", "foreign_key")
+
+
+class Vip(Customer):
+    """Has a table of its own beside that of customers."""
+
+    level = models.IntegerField(default=1)
+
+
+class Mark(models.Model):
+    """Refers to a customer by text, as a generic relation does."""
+
+    about = models.CharField(max_length=20)
+    customer = models.ForeignObject(
+        Customer, models.DO_NOTHING, from_fields=["about"], to_fields=["id"], related_name="marks"
+    )
+
+
+class Incoming(models.Model):
+    """What is loaded first and then moved."""
+
+    name = models.CharField(max_length=40)
+
+    class Redshift:
+        diststyle = "all"
+
+
+class Arrived(models.Model):
+    """Where it is moved."""
+
+    name = models.CharField(max_length=40)
+    note = models.TextField(null=True)
+    made = models.DateTimeField(auto_now_add=True, null=True)
+    changed = models.DateTimeField(auto_now=True, null=True)
+    rank = models.IntegerField(db_default=7)
+
+    class Redshift:
+        diststyle = "all"
+
+
+class Basket(models.Model):
+    """Distributed by customer; its lines refer to it by both columns, or by its number alone."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
+    at = models.DateTimeField()
+
+    class Redshift:
+        distkey = "customer"
+        sortkey = "at"
+
+
+class BasketLine(models.Model):
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
+    basket_no = models.BigIntegerField()
+    basket = CompositeForeignKey(
+        Basket, models.CASCADE, to_fields={"customer": "customer", "id": "basket_no"}, related_name="lines"
+    )
+    loose = models.ForeignKey(Basket, on_delete=models.CASCADE, null=True, related_name="loose_lines")
+    label = models.TextField(default="")
+
+    class Redshift:
+        distkey = "customer"
+        sortkey = "customer"

@@ -1,0 +1,1 @@
+"""On an emulator of AWS: needs moto's server."""

@@ -1,0 +1,132 @@
+"""What becomes of an application when a server has no room, restarts under a query, or its endpoint is late."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import MySQLdb
+import pytest
+from django.db import OperationalError, connections
+
+from horizon_shards import on_each_shard
+from tests.changed_databases import databases
+from tests.servers.clusters import Cluster, wait_until
+from tests.servers.endpoint import Endpoint
+from tests.servers.mariadb import APP, Server
+
+ENDPOINT_LAG_SECONDS = 6
+
+
+def answer(connection: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@server_id")
+        return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def full(server: Server) -> Iterator[list[Any]]:
+    """Connections enough that the server takes no other; whoever wants room closes one of them."""
+    held: list[Any] = []
+    server.sql("SET GLOBAL max_connections = 12")
+    try:
+        with pytest.raises(MySQLdb.OperationalError, match="Too many connections"):
+            while True:
+                held.append(server.connect(**APP))
+        yield held
+    finally:
+        for connection in held:
+            connection.close()
+        wait_until(lambda: has_room(server), "the server takes connections again")
+        server.sql("SET GLOBAL max_connections = 60")
+
+
+def has_room(server: Server) -> bool:
+    try:
+        server.connect(**APP).close()
+    except MySQLdb.OperationalError:
+        return False
+    return True
+
+
+def test_a_full_connection_table_is_an_error_that_names_the_alias_after_the_deadline(
+    cluster: Cluster, shard: Any
+) -> None:
+    connection = shard(CLUSTER={"DEADLINE_SECONDS": 1})
+    with full(cluster.primary), pytest.raises(OperationalError, match=r"'shard'(.|\n)*Too many connections"):
+        answer(connection)
+    assert answer(connection) == cluster.primary.number
+
+
+def test_room_in_the_connection_table_is_waited_for(cluster: Cluster, shard: Any, endpoint: Endpoint) -> None:
+    connection = shard(CLUSTER={"DEADLINE_SECONDS": 60})
+    with full(cluster.primary) as held:
+        before, found = endpoint.taken, []
+
+        def ask() -> None:
+            found.append(answer(connections["shard"]))
+            connections.close_all()
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_until(lambda: endpoint.taken > before, "it was refused once")
+        while held:
+            held.pop().close()
+        thread.join(60)
+    assert found == [cluster.primary.number]
+    assert answer(connection) == cluster.primary.number
+
+
+def test_an_endpoint_that_is_six_seconds_late_is_waited_for(cluster: Cluster, endpoint: Endpoint, shard: Any) -> None:
+    """Where nothing but the endpoint is known, which leads to a server that is dead for so long."""
+    connection = shard(CLUSTER={"DEADLINE_SECONDS": 60})
+    old = answer(connection)
+    cluster.primary.kill()
+    new = cluster.promote()
+    timer = threading.Timer(ENDPOINT_LAG_SECONDS, lambda: setattr(endpoint, "target", new.port))
+    timer.start()
+    with pytest.raises(OperationalError):
+        answer(connection)
+    assert answer(connection) == new.number != old
+    timer.join()
+
+
+def test_a_server_that_restarts_in_the_middle_of_a_scatter_ends_it_by_an_error_of_the_shard(
+    cluster: Cluster, endpoint: Endpoint, shard: Any
+) -> None:
+    """Both shards are databases of the server; afterwards both are asked on new connections."""
+    server = cluster.primary
+    server.sql("CREATE OR REPLACE DATABASE app_second")
+    shard(CLUSTER={"DEADLINE_SECONDS": 60})
+    second = {**connections.settings["shard"], "NAME": "app_second"}
+    logical = {
+        "ENGINE": "horizon_shards.backends.sharded",
+        "SHARDS": {"s-1": {"PRIMARY": "shard"}, "s-2": {"PRIMARY": "second"}},
+        "TEST": {},
+    }
+    with databases(both=logical, second=second):
+
+        def restart() -> None:
+            wait_until(lambda: len(sleeping(server)) == 2, "both shards are asked")
+            server.kill()
+            server.start()
+            server.wait()
+            server.sql("SET GLOBAL read_only = 0")
+
+        thread = threading.Thread(target=restart)
+        thread.start()
+        with pytest.raises(OperationalError, match=r"shard 's-[12]'"):
+            on_each_shard("SELECT SLEEP(600)", using="both")
+        thread.join(60)
+        assert on_each_shard("SELECT @@server_id", using="both") == {
+            "s-1": [(server.number,)],
+            "s-2": [(server.number,)],
+        }
+        connections["both"].close()
+        connections["second"].close()
+
+
+def sleeping(server: Server) -> list[Any]:
+    return server.sql("SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(600)%'")

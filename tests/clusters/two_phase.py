@@ -1,0 +1,145 @@
+"""A logical database whose transactions end in two phases, on servers of MariaDB or PostgreSQL."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.db import connections, transaction
+
+from tests.changed_databases import databases
+from tests.servers.clusters import Cluster
+from tests.servers.postgresql import USER, PostgreSQL
+
+LOGICAL = "pay"
+SHARDS = ("pay-1", "pay-2", "pay-3")
+
+
+class MariaDBs:
+    """Three databases on the primaries of two clusters, and the directory in a fourth."""
+
+    engine = "horizon_shards.backends.aurora_mysql"
+    name = "MariaDB"
+
+    def __init__(self, clusters: list[Cluster]) -> None:
+        self.clusters = clusters
+        places = [clusters[0], clusters[-1], clusters[-1], clusters[0]]
+        self.places = dict(zip(("pay_1", "pay_2", "pay_3", "pay_directory"), places, strict=True))
+
+    def create(self) -> None:
+        for alias, cluster in self.places.items():
+            cluster.primary.sql(f"DROP DATABASE IF EXISTS app_{alias}", f"CREATE DATABASE app_{alias}")
+
+    def entry(self, alias: str) -> dict[str, Any]:
+        port = self.places[alias].primary.port
+        login = {"USER": "app", "PASSWORD": "app", "HOST": "127.0.0.1", "PORT": port}
+        options = {"CLUSTER": {"DEADLINE_SECONDS": 1}, "CONN_MAX_AGE": None}
+        return {"ENGINE": self.engine, "NAME": f"app_{alias}", **login, **options}
+
+    def kill_one(self) -> None:
+        """End a server at once, and start it again as the primary that it was."""
+        server = random.choice(self.clusters).primary
+        server.kill()
+        server.start()
+        server.wait()
+        server.sql("SET GLOBAL read_only = 0")
+
+    def numbers(self, alias: str) -> set[int]:
+        rows = self.places[alias].primary.sql(f"SELECT number FROM app_{alias}.written")
+        return {row["number"] for row in rows}
+
+    def prepared(self) -> int:
+        return sum(len(cluster.primary.sql("XA RECOVER")) for cluster in self.clusters)
+
+
+class PostgreSQLs:
+    """The same on two servers of PostgreSQL."""
+
+    engine = "django.db.backends.postgresql"
+    name = "PostgreSQL"
+
+    def __init__(self, servers: list[PostgreSQL]) -> None:
+        self.servers = servers
+        places = [servers[0], servers[-1], servers[-1], servers[0]]
+        self.places = dict(zip(("pay_1", "pay_2", "pay_3", "pay_directory"), places, strict=True))
+
+    def create(self) -> None:
+        for alias, server in self.places.items():
+            server.sql(f"DROP DATABASE IF EXISTS {alias} WITH (FORCE)")
+            server.sql(f"CREATE DATABASE {alias}")
+
+    def entry(self, alias: str) -> dict[str, Any]:
+        port = self.places[alias].port
+        options = {"OPTIONS": {"connect_timeout": 5}, "CONN_MAX_AGE": None}
+        return {"ENGINE": self.engine, "NAME": alias, "USER": USER, "HOST": "127.0.0.1", "PORT": port, **options}
+
+    def kill_one(self) -> None:
+        server = random.choice(self.servers)
+        server.kill()
+        server.start()
+
+    def numbers(self, alias: str) -> set[int]:
+        return {number for (number,) in self.places[alias].sql("SELECT number FROM written", alias)}
+
+    def prepared(self) -> int:
+        return sum(len(server.sql("SELECT gid FROM pg_prepared_xacts")) for server in self.servers)
+
+
+@contextmanager
+def pay(servers: Any, entries: dict[str, dict[str, Any]] | None = None, **changes: Any) -> Iterator[None]:
+    """The logical database ``pay`` on these servers, with empty tables; ``entries``: changes of the databases'."""
+    from horizon_shards.directory.connection import close_all
+    from tests.fresh_directory import make_tables
+
+    servers.create()
+    aliases = list(servers.places)
+    logical = {
+        "ENGINE": "horizon_shards.backends.sharded",
+        "SHARDS": {shard: {"PRIMARY": alias} for shard, alias in zip(SHARDS, aliases, strict=False)},
+        "DIRECTORY": "pay_directory",
+        "TRANSACTIONS": "two_phase",
+        **changes,
+    }
+    physical = {alias: {**servers.entry(alias), **(entries or {}).get(alias, {})} for alias in aliases}
+    with databases(**{LOGICAL: logical}, **physical):
+        for alias in aliases[:3]:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("CREATE TABLE written (number BIGINT PRIMARY KEY)")
+        make_tables(str(logical["DIRECTORY"]))
+        try:
+            yield
+        finally:
+            connections[LOGICAL].close()
+            close_all()
+            for alias in aliases:
+                connections[alias].close()
+
+
+def write(number: int, shards: tuple[str, ...]) -> None:
+    """One row on each of the shards, in one transaction."""
+    with transaction.atomic(using=LOGICAL):
+        for shard in shards:
+            insert(number, shard)
+
+
+def insert(number: int, shard: str) -> None:
+    from horizon_shards import using_shard
+
+    with using_shard(shard, database=LOGICAL), connections[LOGICAL].cursor() as cursor:
+        cursor.execute("INSERT INTO written VALUES (%s)", [number])
+
+
+def shards_of(number: int) -> tuple[str, ...]:
+    """Two shards, or all three."""
+    return (SHARDS, SHARDS[:2], SHARDS[1:], SHARDS[::-2])[number % 4]
+
+
+def make_postgresqls(folder: Path) -> PostgreSQLs:
+    """Two servers in new folders, started."""
+    servers = [PostgreSQL(folder / name) for name in ("p1", "p2")]
+    for server in servers:
+        server.start()
+    return PostgreSQLs(servers)

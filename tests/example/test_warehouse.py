@@ -1,0 +1,99 @@
+"""The warehouse has what the shards have counted, answers across websites, and keeps its joins on their nodes.
+
+With ``WAREHOUSE_URL=strict-redshift://...`` the same on a strict local Redshift.
+"""
+
+from __future__ import annotations
+
+import pytest
+from conftest import EXAMPLE
+from django.conf import settings
+from django.db.models import Sum
+
+from aggregate.models import DailyCount
+from config.databases import read_databases
+from horizon_shards.testing import assert_no_redistribution
+from report.period import Period
+from report.trends import by_day, read_trends, top_pages
+from track.models import Website
+from warehouse.models import PathDay, Site, SiteDay
+
+pytestmark = pytest.mark.django_db(databases=["default", "track", "warehouse"])
+
+
+@pytest.fixture
+def small(run, log):
+    run("import_access_log", log)
+    run("aggregate")
+    return run("load_warehouse")
+
+
+def test_nothing_yet(client):
+    """The page says what to do."""
+    assert b"load_warehouse" in client.get("/trends/").content
+
+
+def test_the_warehouse_has_what_was_counted(run, log, small):
+    """Every day of every website; the pages of a day add up to it; loading again changes nothing."""
+    assert small == "Loaded 2 websites: 6 facts.\n"
+    counted = DailyCount.objects.values_list("site_id", "day", "views", "visitors", "requests", "errors")
+    stored = SiteDay.objects.values_list("site_id", "day", "views", "visitors", "requests", "errors")
+    assert sorted(stored) == sorted(counted)
+    for whole in SiteDay.objects.all():
+        assert (whole.paths.aggregate(n=Sum("views"))["n"] or 0) == whole.views
+    assert run("load_warehouse") == small
+    assert PathDay.objects.count() + SiteDay.objects.count() == 6
+    assert sorted(Site.objects.values_list("pk", "domain")) == sorted(Website.objects.values_list("pk", "domain"))
+
+
+def test_the_page_answers_across_websites_and_asks_no_shard(client, small):
+    """The most viewed page first, with its share; the warehouse alone is asked."""
+    answer = client.get("/trends/?days=0")
+    pages = [(page.domain, page.path, page.views, page.share) for page in answer.context["trends"].pages]
+    assert pages == [
+        ("b.example", "/x/", 2, 100.0),
+        ("a.example", "/", 1, 50.0),
+        ("a.example", "/shop/", 1, 50.0),
+    ]
+    assert [(day["seen"], day["people"]) for day in answer.context["trends"].days] == [(2, 1), (2, 1)]
+    assert "X-Shards-Asked" not in answer
+    assert b"b.example" in answer.content
+
+
+def test_the_joins_of_the_report_stay_on_their_nodes(small):
+    """Distribution keys, and the composite foreign key, keep them there."""
+    trends = read_trends(days=0)
+    assert_no_redistribution(top_pages(trends.period))
+    assert_no_redistribution(by_day(trends.period))
+    assert_no_redistribution(PathDay.objects.select_related("whole", "site"))
+
+
+def test_one_setting_makes_it_redshift(monkeypatch, tmp_path):
+    """``WAREHOUSE_URL`` names SQLite, Redshift or the strict local one."""
+    monkeypatch.delenv("WAREHOUSE_URL", raising=False)
+    assert read_databases(tmp_path)["warehouse"]["NAME"] == str(tmp_path / "warehouse.sqlite3")
+    for scheme, engine in (("redshift", "backends.redshift"), ("strict-redshift", "testing.redshift")):
+        monkeypatch.setenv("WAREHOUSE_URL", f"{scheme}://u:p%40@h:5439/dev")
+        found = read_databases(tmp_path)["warehouse"]
+        assert found["ENGINE"] == f"horizon_shards.{engine}"
+        assert (found["USER"], found["PASSWORD"], found["HOST"], found["PORT"], found["NAME"]) == (
+            "u",
+            "p@",
+            "h",
+            5439,
+            "dev",
+        )
+
+
+def test_the_shipped_log(run):
+    """All of it is there, whichever database the warehouse is."""
+    run("import_access_log", EXAMPLE / "data" / "access_log.gz")
+    run("aggregate")
+    run("load_warehouse")
+    days = DailyCount.objects.aggregate(views=Sum("views"))["views"]
+    assert SiteDay.objects.aggregate(views=Sum("views"))["views"] == days
+    assert PathDay.objects.aggregate(views=Sum("views"))["views"] == days
+    dates = SiteDay.objects.order_by("day").values_list("day", flat=True)
+    everything = Period(dates[0], dates.reverse()[0])
+    assert sum(row["seen"] for row in by_day(everything)) == days
+    assert settings.DATABASES["warehouse"]["ENGINE"]

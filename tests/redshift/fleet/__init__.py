@@ -1,0 +1,1 @@
+"""Sales spread over Redshift databases."""

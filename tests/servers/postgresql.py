@@ -1,0 +1,103 @@
+"""One PostgreSQL server in a folder of its own, on loopback; it can prepare transactions."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.servers.processes import PATIENCE_SECONDS, Process, free_ports
+
+USER = "app"
+#: Where Debian keeps the programs, which are not on a user's PATH.
+FOLDERS = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+#: PostgreSQL refuses to run as root.
+UNPRIVILEGED = "nobody"
+
+CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 60
+max_prepared_transactions = {prepared}
+shared_buffers = 16MB
+fsync = on
+"""
+
+
+class PostgreSQL:
+    """A server; ``prepared``: how many transactions can be prepared at once."""
+
+    def __init__(self, folder: Path, *, prepared: int = 50) -> None:
+        self.folder = folder
+        self.name = folder.name
+        (self.port,) = free_ports(1)
+        self.process = Process(folder.with_suffix(".pid"))
+        folder.mkdir(mode=0o700)
+        if os.getuid() == 0:
+            shutil.chown(folder, UNPRIVILEGED)
+        made = subprocess.run(
+            [*as_user(), program("initdb"), "-D", str(folder), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
+        if made.returncode:
+            raise RuntimeError(f"initdb: {made.stderr[-2_000:]}")
+        with (folder / "postgresql.conf").open("a") as file:
+            file.write(CONFIGURATION.format(prepared=prepared))
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [*as_user(), program("postgres"), "-D", str(self.folder), "-p", str(self.port)]
+        self.process.start(command, log=self.folder.with_suffix(".log"))
+        self.wait()
+
+    def wait(self) -> None:
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self.sql("SELECT 1")
+                return
+            except psycopg.OperationalError:
+                if self.process.pid() is None or time.monotonic() > give_up_at:
+                    log = self.folder.with_suffix(".log").read_text(errors="replace")[-2_000:]
+                    raise RuntimeError(f"{self.name} does not answer:\n{log}") from None
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """``kill -9``; its children notice and end, and so does a start before they have."""
+        self.process.end(signal.SIGKILL)
+
+    def sql(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Run a statement as the owner of the server; its rows."""
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user=USER, dbname=database, autocommit=True, connect_timeout=5
+        ) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def program(name: str) -> str:
+    """The path of a program of PostgreSQL's."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *FOLDERS]))
+    if found is None:
+        raise RuntimeError(f"{name} is missing: apt-get install postgresql (its service is not needed).")
+    return found
+
+
+def as_user() -> list[str]:
+    """What a command begins with so that it does not run as root."""
+    if os.getuid() != 0:
+        return []
+    entry = pwd.getpwnam(UNPRIVILEGED)
+    setpriv = shutil.which("setpriv")
+    assert setpriv is not None
+    return [setpriv, f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]

@@ -1,0 +1,1 @@
+"""Sinks: into a database, into Firehose, and what happens to what they hold."""
