@@ -83,7 +83,7 @@ def _insert(alias: str, rows: list[Row]) -> None:
         cursor.execute("BEGIN")
         cursor.executemany(f"INSERT INTO {table} (id, site, at, path, ms) VALUES (%s, %s, %s, %s, %s)", values)
         cursor.execute("COMMIT")
-        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE" if connection.vendor == "sqlite" else f"ANALYZE TABLE {table}")
 
 
 def _lease_numbers(rows: int) -> None:

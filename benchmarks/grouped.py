@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.db.models import Avg, Count, F, Max, Sum
 
 from benchmarks.databases import SHARDS, databases
 from benchmarks.report import arguments, run
+from benchmarks.servers import servers
 from benchmarks.timing import Comparison, compare
 
 LATENCY_SECONDS = 0.005
@@ -25,7 +26,7 @@ Query = Callable[[str], Any]
 
 def measure(options: argparse.Namespace) -> list[Comparison]:
     """Each query over the shards and on the one database, then both with every statement 5 ms later."""
-    with databases(rows=options.rows):
+    with servers() if options.engine == "mysql" else nullcontext(), databases(rows=options.rows):
         near = [_compare(name, query, options.rounds, limit) for name, query, limit in queries()]
         with ExitStack() as stack:
             for alias in (*SHARDS, "plain"):
@@ -77,4 +78,6 @@ def _views(alias: str) -> Any:
 
 
 if __name__ == "__main__":
-    run(arguments(__doc__, rows=1_000_000, rounds=5), measure)
+    parser = arguments(__doc__, rows=1_000_000, rounds=5)
+    parser.add_argument("--engine", choices=("sqlite", "mysql"), default="sqlite", help="mysql: five MariaDB servers")
+    run(parser, measure)

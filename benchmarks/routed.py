@@ -20,18 +20,25 @@ Operation = Callable[[Any], Any]
 
 
 def measure(options: argparse.Namespace) -> list[Comparison]:
-    """The query of the limit as a project writes it, then each operation on querysets bound before."""
+    """The queries of the limit as a project writes them, then each operation on querysets bound before."""
     with databases(rows=options.rows):
         from benchmarks.models import PageView
 
         alias = shard_alias(SITE)
         timed = partial(compare, base_name=f".using({alias!r})", rounds=options.rounds, calls=CALLS, clock=process_time)
+        pk = PageView.objects.filter(site=SITE).earliest("pk").pk
         here, there = PageView.objects.using("track"), PageView.objects.using(alias)
         return [
             timed(
                 "objects.filter(site=7)[:1]",
                 lambda: list(PageView.objects.filter(site=SITE)[:1]),
                 lambda: list(PageView.objects.using(alias).filter(site=SITE)[:1]),
+                limit=LIMIT,
+            ),
+            timed(
+                "objects.get(pk=...)",
+                lambda: PageView.objects.get(pk=pk),
+                lambda: PageView.objects.using(alias).get(pk=pk),
                 limit=LIMIT,
             ),
             *(timed(name, partial(work, here), partial(work, there)) for name, work in operations(alias)),
