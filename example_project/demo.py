@@ -61,6 +61,7 @@ def _prepare() -> None:
         if settings.SHARDED:
             # The directory alone: it says which shard holds which key, and gives out numbers for ids.
             call_command("migrate", "horizon_shards", database="directory", verbosity=0)
+        call_command("migrate", "warehouse", database="warehouse", verbosity=0)
         call_command("migrate", database="track", verbosity=1)
 
 
@@ -69,6 +70,8 @@ def _collect(log: str) -> None:
         call_command("import_access_log", log, site_from="host" if _names_hosts(log) else "path")
     with _step("Hours and days"):
         call_command("aggregate")
+    with _step("The warehouse"):
+        call_command("load_warehouse")
 
 
 def _names_hosts(log: str) -> bool:

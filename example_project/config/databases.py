@@ -9,6 +9,9 @@
 ``SHARDS``
     How many SQLite shards to make where ``SHARD_URLS`` is not set. Default: 4. With 0 there are no shards:
     the logical database ``track`` is then one plain database, ``TRACK_URL``, by default a SQLite file.
+``WAREHOUSE_URL``
+    The facts of all websites. Default: a SQLite file. ``redshift://user:password@host:5439/dev`` is Amazon Redshift,
+    and ``strict-redshift://postgres@127.0.0.1/warehouse`` the strict local one on a PostgreSQL 15.
 ``CONN_MAX_AGE``
     How many seconds a connection to a server is kept. Default: 60.
 """
@@ -23,6 +26,7 @@ import dj_database_url
 from config import environment
 
 SQLITE = "django.db.backends.sqlite3"
+REDSHIFT = {"redshift": "horizon_shards.backends.redshift", "strict-redshift": "horizon_shards.testing.redshift"}
 #: Readers do not wait for the writer, and a writer waits its turn instead of failing in the middle.
 SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
@@ -33,7 +37,10 @@ SQLITE_OPTIONS = {
 
 def read_databases(folder: Path) -> dict[str, dict[str, Any]]:
     """``DATABASES`` as the environment says, with SQLite files in ``folder`` for what it does not name."""
-    databases = {"default": _database("DATABASE_URL", folder / "default.sqlite3")}
+    databases = {
+        "default": _database("DATABASE_URL", folder / "default.sqlite3"),
+        "warehouse": _database("WAREHOUSE_URL", folder / "warehouse.sqlite3"),
+    }
     urls = environment.pairs("SHARD_URLS") or _sqlite_shards(folder)
     if not urls:
         return databases | {"track": _database("TRACK_URL", folder / "track.sqlite3")}
@@ -54,7 +61,13 @@ def logical_database(names: dict[str, str]) -> dict[str, Any]:
 
 def parse(url: str) -> dict[str, Any]:
     """One entry of ``DATABASES``; raises ``ValueError`` or ``UnknownSchemeError`` for a URL that names none."""
-    entry: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=environment.whole("CONN_MAX_AGE", 60)))
+    # dj-database-url knows another backend by the name of Redshift.
+    engine = REDSHIFT.get(url.partition("://")[0])
+    age = environment.whole("CONN_MAX_AGE", 60)
+    if engine is not None:
+        server = dj_database_url.parse(f"postgresql://{url.partition('://')[2]}", conn_max_age=age)
+        return {**server, "ENGINE": engine, "CONN_HEALTH_CHECKS": True}
+    entry: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=age))
     if entry["ENGINE"] == SQLITE:
         return _sqlite(Path(entry["NAME"]))
     return entry | {"CONN_HEALTH_CHECKS": True}

@@ -1,4 +1,4 @@
-"""The router for ``SHARDS=0``: the sharded models on one plain database, everything else in ``default``."""
+"""The routers of the warehouse, and of ``SHARDS=0``: the sharded models on one plain database."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ from django.apps import apps
 from django.db.models import Model
 
 from horizon_shards.declarations import declaration_of
+
+
+class WarehouseRouter:
+    """The models of the app ``warehouse`` live on the alias of that name, and nothing else does."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        """``warehouse`` for its models; nothing to say of others."""
+        return "warehouse" if model._meta.app_label == "warehouse" else None
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, database: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool | None:
+        """Its tables are made there alone."""
+        if "warehouse" not in (database, app_label):
+            return None
+        return database == app_label
 
 
 def _home(model: type[Model]) -> str:

@@ -11,6 +11,13 @@
     Whether the site is served over HTTPS behind a proxy that sets ``X-Forwarded-Proto``. Default: 1 unless ``DEBUG``.
 ``PROXIES``
     How many proxies of your own stand in front and append to ``X-Forwarded-For``. Default: 0.
+``FIREHOSE_STREAM``
+    The delivery stream that page views go to, like ``page-views-{shard}``, in place of the database; with it
+    ``FIREHOSE_ENDPOINT`` and ``SPILL_FOLDER`` (default: ``spill`` in ``DATA_DIR``), and what boto3 reads itself.
+``REPORTS_A_MINUTE``
+    How many reports the tracker takes from one address in a minute; 0: any number. Default: 600.
+``CONSENT_REQUIRED``
+    Whether only visitors are counted whose page says that they have consented. Default: 0.
 ``VISITOR_SALT``
     The secret that makes visitors anonymous. Default: ``SECRET_KEY``.
 ``DATA_DIR``, ``STATIC_ROOT``
@@ -26,6 +33,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment
+from config.collecting import read_sinks
 from config.databases import read_databases
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -41,7 +49,10 @@ CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
 
 DATABASES = read_databases(DATA_DIR)
 SHARDED = "SHARDS" in DATABASES["track"]
-DATABASE_ROUTERS = ["horizon_shards.routers.ShardRouter" if SHARDED else "config.routers.OneDatabaseRouter"]
+DATABASE_ROUTERS = [
+    "config.routers.WarehouseRouter",
+    "horizon_shards.routers.ShardRouter" if SHARDED else "config.routers.OneDatabaseRouter",
+]
 # Without shards the models' database is a plain one, and that is meant.
 SILENCED_SYSTEM_CHECKS = [] if SHARDED else ["horizon_shards.E202"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -57,6 +68,7 @@ INSTALLED_APPS = [
     "horizon_shards",
     "track",
     "aggregate",
+    "warehouse",
     "report",
 ]
 MIDDLEWARE = [
@@ -99,5 +111,8 @@ if environment.flag("HTTPS", default=not DEBUG):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
+HORIZON_SINKS = read_sinks(DATA_DIR, sharded=SHARDED)
+REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)
+CONSENT_REQUIRED = environment.flag("CONSENT_REQUIRED", default=False)
 VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY
 PROXIES = environment.whole("PROXIES", 0)

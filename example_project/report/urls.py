@@ -9,5 +9,6 @@ from report import views
 app_name = "report"
 urlpatterns = [
     path("", views.overview, name="overview"),
+    path("trends/", views.trends, name="trends"),
     path("sites/<str:key>/", views.site, name="site"),
 ]

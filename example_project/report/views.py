@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from report import dashboard, period, placement
 from report.overview import Overview, read_overview
+from report.trends import read_trends
 from track.models import Website
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,17 @@ def site(request: HttpRequest, key: str) -> HttpResponse:
             "rhythm": dashboard.rhythm(website, period=shown),
         }
     return render(request, "report/site.html", context)
+
+
+@require_safe
+@tells_of_failures
+def trends(request: HttpRequest) -> HttpResponse:
+    """Across all websites: the warehouse is asked, and no shard."""
+    days = period.chosen_days(request.GET.get("days"))
+    found = read_trends(days=days)
+    if found is None:
+        return render(request, "report/empty.html", {"loads": True})
+    return render(request, "report/trends.html", {"trends": found, "days": days, "choices": period.CHOICES})
 
 
 def _stacked(found: Overview) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from horizon_shards.sinks import sink_of
 from track.agents import describe
 from track.models import PageView, Website
-from track.storing import store_once
 from track.visitors import visitor_hash
 
 
@@ -24,13 +24,18 @@ class Hit:
     event_id: uuid.UUID | None = None
 
 
-def refuses(request: HttpRequest) -> bool:
-    """Whether the visitor asked not to be tracked (``DNT``, ``Sec-GPC``)."""
-    return request.headers.get("DNT") == "1" or request.headers.get("Sec-GPC") == "1"
+def refuses(request: HttpRequest, *, has_consented: bool = False) -> bool:
+    """Whether the visitor asked not to be tracked (``DNT``, ``Sec-GPC``), or was not asked where that is needed."""
+    if request.headers.get("DNT") == "1" or request.headers.get("Sec-GPC") == "1":
+        return True
+    return settings.CONSENT_REQUIRED and not has_consented
 
 
-def store(request: HttpRequest, *, site: Website, hit: Hit) -> bool:
-    """Store a view on the website's shard; False where the same event is already there."""
+def store(request: HttpRequest, *, site: Website, hit: Hit) -> None:
+    """Put a view into the sink of the settings: the website's shard, or the stream of that shard.
+
+    Raises ``DatabaseError`` or ``SinkError`` where it is not taken; the same event again is no error.
+    """
     now, user_agent = timezone.now(), request.headers.get("User-Agent", "")[:1_000]
     agent = describe(user_agent)
     view = PageView(
@@ -44,7 +49,7 @@ def store(request: HttpRequest, *, site: Website, hit: Hit) -> bool:
         system=agent.system,
         device=agent.device,
     )
-    return bool(store_once([view], site_id=site.pk))
+    sink_of(PageView).put(view)
 
 
 def client_address(request: HttpRequest) -> str:

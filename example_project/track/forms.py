@@ -19,6 +19,11 @@ class HitForm(forms.Form):
     path = forms.CharField(max_length=2_000)
     referrer = forms.CharField(max_length=2_000, required=False)
     id = forms.UUIDField(required=False)
+    consent = forms.CharField(max_length=20, required=False)
+
+    def clean_consent(self) -> bool:
+        """Consent is said in so many words: anything else is none."""
+        return self.cleaned_data["consent"].lower() in {"1", "true"}
 
     def clean_path(self) -> str:
         """The path without its query, which may hold what is nobody's business."""

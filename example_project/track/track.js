@@ -14,7 +14,9 @@
     if (path === reported) return;
     const referrer = reported === null ? document.referrer : location.href;
     reported = path;
-    const body = JSON.stringify({ site, path, referrer, id: crypto.randomUUID ? crypto.randomUUID() : undefined });
+    // Set by the page: data-consent="given".
+    const consent = script.dataset.consent === "given" || undefined;
+    const body = JSON.stringify({ site, path, referrer, consent, id: crypto.randomUUID ? crypto.randomUUID() : undefined });
     // Plain text needs no preflight request.
     if (navigator.sendBeacon && navigator.sendBeacon(endpoint, new Blob([body], { type: "text/plain" }))) return;
     fetch(endpoint, { method: "POST", body, keepalive: true, mode: "no-cors", credentials: "omit" }).catch(() => {});

@@ -16,8 +16,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from horizon_shards.exceptions import SinkError
 from track.collecting import refuses, store
 from track.forms import HitForm
+from track.limiting import is_too_many
 from track.models import Website
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def pixel(request: HttpRequest) -> HttpResponse:
     It is an image whatever happens, so that no page shows a broken one; the status tells those who look.
     The path comes from the page that embeds it (``Referer``) where the query names none.
     """
-    fields = {name: request.GET.get(name, "") for name in ("site", "path", "referrer", "id")}
+    fields = {name: request.GET.get(name, "") for name in ("site", "path", "referrer", "id", "consent")}
     fields["path"] = fields["path"] or request.headers.get("Referer", "")
     status, problem = _record(request, fields)
     response = HttpResponse(GIF, content_type="image/gif", status=200 if status == 204 else status)
@@ -52,8 +54,10 @@ def pixel(request: HttpRequest) -> HttpResponse:
 def event(request: HttpRequest) -> HttpResponse:
     """The JSON beacon: ``{"site": KEY, "path": "/here", "referrer": URL, "id": UUID}``, the last two at will.
 
-    Answers 204, or the status of an error with ``{"error": ...}``. Any origin may post: keys are public, and
-    no cookie is read or set.
+    Answers 204, or the status of an error with ``{"error": ...}``. Any origin may post and read the answer
+    (``Access-Control-Allow-Origin: *``), because a website's pages are of another origin than its tracker: keys are
+    public, no cookie is read or set, nothing of a visitor is in an answer, and no address of a report is followed or
+    redirected to. ``"consent": true`` says that the visitor has consented, where that is required.
     """
     if request.method == "OPTIONS":
         return _cross_origin(HttpResponse(status=204))
@@ -91,11 +95,13 @@ def _record(request: HttpRequest, fields: dict[str, Any]) -> tuple[int, str]:
         return 400, form.problem()
     if (site := Website.objects.filter(key=form.cleaned_data["site"]).first()) is None:
         return 404, "site: There is no website with this key."
-    if refuses(request):
+    if refuses(request, has_consented=form.cleaned_data["consent"]):
         return 204, ""
+    if is_too_many(request):
+        return 429, "There are too many reports from this address: come back in a minute."
     try:
         store(request, site=site, hit=form.hit())
-    except DatabaseError:
+    except (DatabaseError, SinkError):
         logger.exception("A view of %s was lost: its shard did not take it.", site.domain)
         return 503, "The view could not be stored now."
     return 204, ""

@@ -1,0 +1,1 @@
+"""The facts of all websites in one place, for questions across them."""

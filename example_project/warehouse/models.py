@@ -1,0 +1,64 @@
+"""A star: websites on all nodes, and facts that are distributed by website and sorted by day.
+
+On Redshift every join of facts compares the website, so that no row leaves its node; other databases ignore the
+``class Redshift``.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from horizon_shards.fields import CompositeForeignKey
+from track.models import HOST_LENGTH, PATH_LENGTH
+
+
+class Site(models.Model):
+    """A website, with the number that it has in ``default``."""
+
+    id = models.BigIntegerField(primary_key=True)
+    domain = models.CharField(max_length=HOST_LENGTH)
+
+    class Redshift:
+        diststyle = "all"
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class Fact(models.Model):
+    """Something that was counted on a website on one day (UTC)."""
+
+    site = models.ForeignKey(Site, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    day = models.DateField()
+    views = models.PositiveIntegerField()
+
+    class Meta:
+        abstract = True
+
+    class Redshift:
+        distkey = "site"
+        sortkey = ("day", "site")
+
+
+class SiteDay(Fact):
+    """A website on one day."""
+
+    visitors = models.PositiveIntegerField()
+    requests = models.PositiveIntegerField()
+    errors = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "day"], name="one_fact_a_site_and_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"
+
+
+class PathDay(Fact):
+    """A page of a website on one day; its website's day is joined by website and day."""
+
+    path = models.CharField(max_length=PATH_LENGTH)
+    whole = CompositeForeignKey(SiteDay, models.DO_NOTHING, to_fields=("site", "day"), related_name="paths")
+
+    def __str__(self) -> str:
+        return self.path
