@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 LOG ?=
 SEED ?=
-BENCHMARKS ?= routed scatter merging grouped streaming
+BENCHMARKS ?= routed scatter merging grouped streaming sinks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo venv bench test tests test-servers lint format types layers wheel clean
