@@ -118,10 +118,10 @@ class Server:
 
     def freeze(self) -> None:
         """Stop it in its tracks: its connections stay open and nothing answers."""
-        self.process.send(signal.SIGSTOP)
+        self.process.freeze()
 
     def thaw(self) -> None:
-        self.process.send(signal.SIGCONT)
+        self.process.thaw()
 
     def sql(self, *statements: str) -> list[dict[str, Any]]:
         """Run statements as the administrator; the rows of the last one."""

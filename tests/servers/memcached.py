@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import socketserver
 import threading
@@ -49,16 +48,16 @@ class Memcached:
 
     def kill(self) -> None:
         """End it; what it held is gone."""
-        self._process.send(signal.SIGCONT)
+        self._process.thaw()
         self._process.end()
 
     def freeze(self) -> None:
         """Let it answer nothing, and keep its connections."""
-        self._process.send(signal.SIGSTOP)
+        self._process.freeze()
 
     def thaw(self) -> None:
         """Let it go on, with what it held and what waits on its sockets."""
-        self._process.send(signal.SIGCONT)
+        self._process.thaw()
 
 
 class Configuration(socketserver.ThreadingTCPServer):

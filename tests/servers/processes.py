@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,12 +56,34 @@ class Process:
     def end(self, number: int = signal.SIGKILL) -> None:
         """Send the signal and wait until the process is gone."""
         self.send(number)
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while self.pid() is not None:
-            if time.monotonic() > give_up_at:
-                raise TimeoutError(f"{self.pid_file}: the process is still there after {PATIENCE_SECONDS} s.")
-            time.sleep(0.01)
+        self._wait_until(lambda: self.pid() is None, "ended")
         self.pid_file.unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: its connections stay open and nothing answers, from the return of this call on."""
+        self.send(signal.SIGSTOP)
+        self._wait_until(self._is_frozen, "stopped")
+
+    def thaw(self) -> None:
+        """Let it go on, with what it held and what waits on its sockets."""
+        self.send(signal.SIGCONT)
+
+    def _is_frozen(self) -> bool:
+        # A signal stops the threads one by one, each when it next leaves the kernel.
+        pid = self.pid()
+        return pid is None or all(state_and_start(int(thread.name))[0] in ("T", "") for thread in threads_of(pid))
+
+    def _wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while not holds():
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"{self.pid_file}: after {PATIENCE_SECONDS} s the process still has not {what}.")
+            time.sleep(0.01)
+
+
+def threads_of(pid: int) -> list[Path]:
+    """Each thread of a process as ``/proc/PID/task/THREAD``."""
+    return list(Path(f"/proc/{pid}/task").iterdir())
 
 
 def state_and_start(pid: int) -> tuple[str, str]:
