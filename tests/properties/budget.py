@@ -17,7 +17,7 @@ def wasted(verdict: Verdict) -> str | None:
     """
     query = verdict.query
     # What runs first, or beside it, has conditions of its own.
-    others = query.kinds & {"set operation", "subquery elsewhere"}
+    others = query.kinds & {"set operation", "subquery column", "subquery elsewhere"}
     others |= {join for join in THERE_AND_BACK if join in str(query)}
     if query.keys is None or verdict.result != "same" or others:
         return None

@@ -86,6 +86,16 @@ def test_a_condition_on_a_window_with_related_rows_elsewhere_is_refused(sites: l
     assert {visit.visitor.name for visit in first.select_related("visitor")}
 
 
+def test_a_window_over_related_rows_elsewhere_is_refused(sites: list[Site], visits: list[Visit]) -> None:
+    """Of the rows that are elsewhere each stands once; in one database it would be beside each of its visits."""
+    windows = (Window(Rank(), order_by=["site__name"]), Window(Sum("ms"), partition_by=["site", "site__name"]))
+    for window in windows:
+        rows = Visit.objects.annotate(place=window)
+        for query in (rows, rows.filter(place=3), rows.select_related("site"), rows.values("place")):
+            with pytest.raises(QueryNotSupported):
+                list(query)
+
+
 def far_rows_beside_a_window() -> Any:
     """Of each visit those before it, for every visit of its country."""
     before = Window(Lag("ms"), partition_by=["site"], order_by=["pk"])

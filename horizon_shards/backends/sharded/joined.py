@@ -239,12 +239,8 @@ def _of_aggregate(query: Any, connection: Any, operation: Operation, route: Rout
 
 
 def _compiler(query: Any, connection: Any, operation: Operation, route: Route, edges: list[Edge]) -> JoinedCompiler:
-    if (
-        contents_of(query).windows
-        and (repeating := next((edge for edge in edges if not edge.to_one), None)) is not None
-    ):
-        raise refusal(repeating, "repeats the rows that a window is computed over")
     reduction = Reduction(edges)
+    _refuse_windows(query, reduction)
     condition = reduction.condition(query.where)
     gone = dict.fromkeys(reduction.edge_of, 0)
     left = with_parts(query, where=condition, alias_refcount={**query.alias_refcount, **gone})
@@ -265,6 +261,17 @@ def _compiler(query: Any, connection: Any, operation: Operation, route: Route, e
         compiler.cut = left.low_mark, left.high_mark
         left.low_mark = 0
     return compiler
+
+
+def _refuse_windows(query: Any, reduction: Reduction) -> None:
+    """Refuse a window whose rows, or whose columns, are not those of the shards."""
+    windows = contents_of(query).windows
+    for edge in reduction.edges if windows else ():
+        if not edge.to_one:
+            raise refusal(edge, "repeats the rows that a window is computed over")
+    for alias in (alias for window in windows for alias in aliases_in(window)):
+        if alias in reduction.edge_of:
+            raise refusal(reduction.edge_of[alias], "is read by a window")
 
 
 def _add_hidden_keys(left: Any, attachments: list[Attachment]) -> int:
