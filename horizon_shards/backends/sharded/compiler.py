@@ -17,7 +17,7 @@ from horizon_shards.backends.sharded.elsewhere import steps_of
 from horizon_shards.backends.sharded.federation.select import federated
 from horizon_shards.backends.sharded.federation.writes import keys_first
 from horizon_shards.backends.sharded.groups import ScatterGroups
-from horizon_shards.backends.sharded.joined import joined_compiler, ordered_elsewhere
+from horizon_shards.backends.sharded.joining import joined_compiler, ordered_elsewhere
 from horizon_shards.backends.sharded.partial import refuse_partial_write
 from horizon_shards.backends.sharded.planner import operation_of, plan_query
 from horizon_shards.backends.sharded.pushdown import groups_are_whole

@@ -33,7 +33,7 @@ def plan_by_key(query: Query, group: Group, operation: Operation) -> tuple[Plan,
 
 
 def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | None:
-    """As :func:`plan_by_key`, of a query that compiling adds no join to."""
+    """The plan of :func:`plan_by_key` alone: enough where :func:`adds_no_joins` holds."""
     if not _is_plain(query) or (operation == "update" and not _sets_values(query)):
         return None
     model: Any = query.model

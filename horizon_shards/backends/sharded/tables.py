@@ -16,12 +16,12 @@ from horizon_shards.placement import Placement, are_linked, placement_of
 class Tables:
     """What each table alias of a query is: a placement, or nothing where a table is per shard by nature."""
 
-    def __init__(self, query: Query, database: str, *, base: Placement | None = None) -> None:
+    def __init__(self, query: Query, database: str) -> None:
         self.query = query
         self.database = database
         self.by_alias: dict[str, Placement] = {}
         model: Any = query.get_meta().concrete_model
-        self.base = base or self._placement(model, None)
+        self.base = self._placement(model, None)
         if self.base is not None:
             self.by_alias[next(iter(query.alias_map), model._meta.db_table)] = self.base
         if len(query.alias_map) > 1:

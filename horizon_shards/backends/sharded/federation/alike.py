@@ -250,10 +250,6 @@ def is_strict(node: Any) -> bool:
     return isinstance(node, Col)
 
 
-def _is_query(side: Any) -> bool:
-    return isinstance(side, Query | Subquery)
-
-
 def _is_apart(node: Any) -> bool:
     """Whether a part of an expression means something else beside one row of its table."""
     return any(isinstance(part, Ref) or getattr(part, "set_returning", False) for part in node.flatten())
