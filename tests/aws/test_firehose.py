@@ -19,7 +19,7 @@ def test_what_is_put_is_delivered_to_the_bucket_of_its_shard(aws: Callable[[str]
         firehose.create_delivery_stream(DeliveryStreamName=f"s-{shard}", ExtendedS3DestinationConfiguration=to)
     sink = FirehoseSink("test", firehose_options(moto_url))
     sink.put_many(record(n, shard="ab"[n % 2], text="x" * 200) for n in range(1_000))
-    sink.flush()
+    sink.flush(120)
     lifetime.forget(sink)
     assert ids_in(s3, "horizon-a") == list(range(0, 1_000, 2))
     assert ids_in(s3, "horizon-b") == list(range(1, 1_000, 2))

@@ -17,6 +17,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.servers.processes import free_ports
+
 TARGET = "Firehose_20150804."
 ANSWER = "HTTP/1.1 %d -\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n"
 RECORD_ID = "R" * 220
@@ -134,7 +136,8 @@ class InThread:
 
     def __init__(self) -> None:
         self.firehose = Firehose()
-        self.port = 0
+        # One that no outgoing connection is given while the server is down.
+        (self.port,) = free_ports(1)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

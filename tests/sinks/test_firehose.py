@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,19 @@ from tests.sinks.conftest import MakeSink, firehose_options, record
 
 def numbers(server: InThread) -> list[int]:
     return sorted(event["id"] for event in server.firehose.events())
+
+
+@contextmanager
+def failing_once(sink: FirehoseSink) -> Iterator[None]:
+    """Waits, at the end of the block, until an attempt to send has failed: the first one makes a client."""
+    failed = threading.Event()
+
+    def listen(**kwargs: object) -> None:
+        failed.set()
+
+    sink_failed.connect(listen, sender=sink)
+    yield
+    assert failed.wait(60)
 
 
 def test_records_arrive_as_lines_with_model_and_event_id(make_sink: MakeSink, server: InThread) -> None:
@@ -102,16 +117,10 @@ def test_an_answer_that_is_lost_doubles_lines_and_their_event_ids_tell(make_sink
 
 
 def test_what_is_put_while_the_endpoint_is_down_arrives_when_it_is_back(make_sink: MakeSink, server: InThread) -> None:
-    failed = threading.Event()
     sink = make_sink()
-
-    def listen(**kwargs: object) -> None:
-        failed.set()
-
-    sink_failed.connect(listen, sender=sink)
     server.stop()
-    sink.put_many(record(n) for n in range(100))
-    assert failed.wait(60)
+    with failing_once(sink):
+        sink.put_many(record(n) for n in range(100))
     with pytest.raises(SinkError, match="100 records"):
         sink.flush(0.2)
     server.start()
@@ -122,7 +131,8 @@ def test_what_is_put_while_the_endpoint_is_down_arrives_when_it_is_back(make_sin
 def test_a_stream_that_is_not_there_holds_up_itself_alone(make_sink: MakeSink, server: InThread) -> None:
     sink = make_sink()
     server.firehose.faults.always = Refused(400, "ResourceNotFoundException")
-    sink.put(record(1))
+    with failing_once(sink):
+        sink.put(record(1))
     with pytest.raises(SinkError) as raised:
         sink.flush(0.3)
     assert "ResourceNotFoundException" in str(raised.value.__cause__)
@@ -195,7 +205,9 @@ def test_an_option_that_cannot_work_is_named(options: dict[str, object], message
 def test_secrets_stand_in_no_error(make_sink: MakeSink, server: InThread, tmp_path: Path) -> None:
     server.stop()
     sink = make_sink(CLIENT={"aws_access_key_id": "AKIDKEY", "aws_secret_access_key": "SECRETSECRET"})
-    sink.put(record(1))
+    with failing_once(sink):
+        sink.put(record(1))
     with pytest.raises(SinkError) as raised:
         sink.flush(0.2)
+    assert raised.value.__cause__ is not None
     assert "SECRETSECRET" not in f"{raised.value!r} {raised.value.__cause__!r} {sink!r}"

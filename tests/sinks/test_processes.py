@@ -20,7 +20,7 @@ def start(server: InThread, *, first: int = 0, last: int, ending: str, **options
     """The producer, in a process of its own."""
     # Python warns of every fork of a process with threads.
     python = [sys.executable, "-W", "ignore:This process:DeprecationWarning"]
-    command = [*python, "-m", "tests.sinks.producer", server.url, json.dumps(options)]
+    command = [*python, "-m", "tests.sinks.producer", server.url, json.dumps({"FLUSH_SECONDS": 60, **options})]
     return subprocess.Popen(
         [*command, str(first), str(last), ending],
         cwd=ROOT,
@@ -70,10 +70,10 @@ def test_an_exit_that_cannot_send_is_no_silence(server: InThread) -> None:
 
 
 def test_sigkill_loses_what_lingers_and_no_more(server: InThread) -> None:
-    """Records that are older than LINGER_SECONDS have left: 1,200 of them filled and closed a batch."""
+    """A batch that was full has left; what the server has of it by now counts, as it takes line after line."""
     process = start(server, last=25_000, ending="wait", LINGER_SECONDS=NEVER, WORKERS=1)
     read_until_put(process)
-    wait_for(server, calls=1)
+    wait_for(server, lines=10_000)
     process.kill()
     end(process)
     lost = 25_000 - len(numbers(server))
@@ -108,8 +108,8 @@ def test_a_segment_is_nobody_elses_while_its_process_lives(
 
 def test_what_could_not_be_sent_before_the_exit_is_sent_by_the_next_process(server: InThread, tmp_path: Path) -> None:
     server.stop()
-    options = {"SPILL_FOLDER": str(tmp_path), "FLUSH_SECONDS": 0.3}
-    _, errors = end(start(server, last=50, ending="exit", LINGER_SECONDS=NEVER, **options))
+    options = {"SPILL_FOLDER": str(tmp_path)}
+    _, errors = end(start(server, last=50, ending="exit", LINGER_SECONDS=NEVER, FLUSH_SECONDS=0.3, **options))
     assert errors == ""
     server.start()
     process = start(server, first=50, last=51, ending="wait", **options)

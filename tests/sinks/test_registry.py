@@ -68,7 +68,7 @@ def test_settings_that_work_pass_the_check(settings: Any) -> None:
 def both(url: str) -> dict[str, Any]:
     return {
         "both": {"BACKEND": "horizon_shards.sinks.MultiSink", "OPTIONS": {"SINKS": ["stream", "rows"]}},
-        "stream": firehose(url, FLUSH_SECONDS=0.2, MAX_QUEUED_BYTES=2_000),
+        "stream": firehose(url, MAX_QUEUED_BYTES=2_000),
         "rows": DATABASE,
     }
 
