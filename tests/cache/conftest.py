@@ -24,9 +24,9 @@ def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> pytest.Module
     return WithoutMemcached.from_parent(parent, path=module_path) if PROGRAM is None else None
 
 
-def cache_settings(a: str, b: str, *, cooldown: float = 0.3, settle: float = 0.2) -> dict[str, Any]:
+def cache_settings(a: str, b: str, *, cooldown: float = 0.3, settle: float = 0.5) -> dict[str, Any]:
     memcached = "horizon_shards.cache.MemcachedCache"
-    patience = {"timeout": 1.0, "connect_timeout": 1.0}  # of a machine that does other things too
+    patience = {"timeout": 2.0, "connect_timeout": 2.0}  # of a machine that does other things too
     return {
         "a": {"BACKEND": memcached, "LOCATION": a, "OPTIONS": patience},
         "b": {"BACKEND": memcached, "LOCATION": b, "OPTIONS": patience},
