@@ -119,7 +119,27 @@ def test_a_block_says_that_it_reads_from_the_primary(marked: tuple[int, int]) ->
     assert names() == ["one_ro", "two_ro"]
 
 
-def test_who_wrote_reads_that_shard_from_the_primary_for_a_time(marked: tuple[int, int], group: dict[str, Any]) -> None:
+class Clock:
+    """Goes on as a test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which own writes are remembered."""
+    clock = Clock()
+    monkeypatch.setattr("horizon_shards.context.monotonic", clock)
+    return clock
+
+
+def test_who_wrote_reads_that_shard_from_the_primary_for_a_time(
+    marked: tuple[int, int], group: dict[str, Any], clock: Clock
+) -> None:
     one, two = marked
     with databases(track={**group, "READS": {"MAX_LAG_SECONDS": 0, "CHECK_SECONDS": 0}}):
         assert get_group("track").config.reads.own_writes_seconds == 1
@@ -127,18 +147,23 @@ def test_who_wrote_reads_that_shard_from_the_primary_for_a_time(marked: tuple[in
         assert names(site=one) == ["new"]
         assert names(site=two) == ["two_ro"]
         assert names() == ["new", "two_ro"]
-        waited = threading.Event()
-        waited.wait(1.1)
+        clock.now += 0.9
+        assert names(site=one) == ["new"]
+        clock.now += 0.2
         assert names(site=one) == ["one_ro"]
 
 
-def test_the_time_begins_when_the_transaction_has_ended(marked: tuple[int, int], group: dict[str, Any]) -> None:
+def test_the_time_begins_when_the_transaction_has_ended(
+    marked: tuple[int, int], group: dict[str, Any], clock: Clock
+) -> None:
     with databases(track={**group, "READS": {"MAX_LAG_SECONDS": 0, "CHECK_SECONDS": 0}}):
         with transaction.atomic(using="track"):
             Tag.objects.using("track").filter(site=marked[0]).update(name="new")
             assert names(site=marked[0]) == ["new"]
-            threading.Event().wait(1.2)
+            clock.now += 1.2
         assert names(site=marked[0]) == ["new"]
+        clock.now += 1.1
+        assert names(site=marked[0]) == ["one_ro"]
 
 
 def test_who_is_about_to_write_looks_on_the_primary(marked: tuple[int, int]) -> None:
