@@ -14,6 +14,7 @@ from typing import Any
 import django
 from django.conf import settings
 
+import horizon_shards.directory.retry
 import horizon_shards.ids
 from horizon_shards.directory import Directory, NewAssignment
 from horizon_shards.ids import source_of
@@ -135,6 +136,8 @@ TASKS = {
 
 if __name__ == "__main__":
     entry, (name, *arguments) = (json.loads(text) for text in sys.argv[1:])
+    # SQLite has no queue for its lock: one of two can wait long where the disk is slow.
+    horizon_shards.directory.retry.RETRY_SECONDS = 60
     settings.configure(DATABASES={"default": entry}, USE_TZ=True)
     django.setup()
     made = Directory("default", database="track")

@@ -136,7 +136,10 @@ class TestNumbers:
         assert found == list(range(7)) + found[7:]
         assert found == sorted(set(found))
 
-    def test_blocks_grow_while_they_are_used_up_quickly(self, directory: Directory, leases: list[int]) -> None:
+    def test_blocks_grow_while_they_are_used_up_quickly(
+        self, directory: Directory, leases: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ids, "BLOCK_SHOULD_LAST_SECONDS", 3_600.0)
         source = NumberSource(directory)
         for _ in range(300):
             source.numbers(997)

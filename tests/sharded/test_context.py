@@ -134,11 +134,11 @@ def test_a_block_in_a_thread_stays_in_it() -> None:
     def pin() -> None:
         with using_shard("track-1"), forbid_scatter():
             inside.set()
-            assert leave.wait(10)
+            assert leave.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         pinned = pool.submit(pin)
-        assert inside.wait(10)
+        assert inside.wait(60)
         assert (pinned_shard("track"), scatter_policy()) == (None, None)
         leave.set()
         pinned.result()
