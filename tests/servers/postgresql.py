@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,13 @@ class PostgreSQL:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """``kill -9``; its children notice and end, and so does a start before they have."""
+        """``kill -9``, and wait until its children have noticed and ended: before, no server starts on its folder."""
         self.process.end(signal.SIGKILL)
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while left := working_in(self.folder):
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"{self.name}: after {PATIENCE_SECONDS} s there are still its children {left}.")
+            time.sleep(0.01)
 
     def sql(self, statement: str, database: str = "postgres") -> list[Any]:
         """Run a statement as the owner of the server; its rows."""
@@ -90,6 +96,16 @@ def program(name: str) -> str:
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *FOLDERS]))
     if found is None:
         raise RuntimeError(f"{name} is missing: apt-get install postgresql (its service is not needed).")
+    return found
+
+
+def working_in(folder: Path) -> list[int]:
+    """The processes whose current folder it is: a server's, and those of its children."""
+    found = []
+    for current in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if current.readlink() == folder.resolve():
+                found.append(int(current.parent.name))
     return found
 
 
