@@ -26,6 +26,7 @@ from django.db import Error, connections
 
 from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, make_postgresqls, pay, shards_of, write
 from tests.servers.clusters import Clusters
+from tests.servers.processes import PATIENCE_SECONDS
 
 #: After the first transaction of a child, at most so much later comes the kill.
 LONGEST_RUN_SECONDS = 0.1
@@ -149,7 +150,7 @@ def recover_all(servers: Any, counts: Counts) -> None:
     from horizon_shards.backends.sharded.twophase.recovery import recover
     from horizon_shards.topology import get_group
 
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     counts.prepared += servers.prepared()
     while True:
         result = recover(get_group(LOGICAL), wait_seconds=0.01)

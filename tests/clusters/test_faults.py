@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import MySQLdb
 import pytest
 from django.db import OperationalError, connections
 
 from horizon_shards import on_each_shard
 from tests.changed_databases import databases
+from tests.clusters.crowding import full, make_room
 from tests.servers.clusters import Cluster, wait_until
 from tests.servers.endpoint import Endpoint
-from tests.servers.mariadb import APP, Server
+from tests.servers.mariadb import Server
 
 ENDPOINT_LAG_SECONDS = 6
 
@@ -26,35 +24,10 @@ def answer(connection: Any) -> int:
         return int(cursor.fetchone()[0])
 
 
-@contextmanager
-def full(server: Server) -> Iterator[list[Any]]:
-    """Connections enough that the server takes no other; whoever wants room closes one of them."""
-    held: list[Any] = []
-    server.sql("SET GLOBAL max_connections = 12")
-    try:
-        with pytest.raises(MySQLdb.OperationalError, match="Too many connections"):
-            while True:
-                held.append(server.connect(**APP))
-        yield held
-    finally:
-        for connection in held:
-            connection.close()
-        wait_until(lambda: has_room(server), "the server takes connections again")
-        server.sql("SET GLOBAL max_connections = 60")
-
-
-def has_room(server: Server) -> bool:
-    try:
-        server.connect(**APP).close()
-    except MySQLdb.OperationalError:
-        return False
-    return True
-
-
 def test_a_full_connection_table_is_an_error_that_names_the_alias_after_the_deadline(
     cluster: Cluster, shard: Any
 ) -> None:
-    connection = shard(CLUSTER={"DEADLINE_SECONDS": 1})
+    connection = shard(CLUSTER={"DEADLINE_SECONDS": 2})
     with full(cluster.primary), pytest.raises(OperationalError, match=r"'shard'(.|\n)*Too many connections"):
         answer(connection)
     assert answer(connection) == cluster.primary.number
@@ -72,8 +45,7 @@ def test_room_in_the_connection_table_is_waited_for(cluster: Cluster, shard: Any
         thread = threading.Thread(target=ask)
         thread.start()
         wait_until(lambda: endpoint.taken > before, "it was refused once")
-        while held:
-            held.pop().close()
+        make_room(held)
         thread.join(60)
     assert found == [cluster.primary.number]
     assert answer(connection) == cluster.primary.number

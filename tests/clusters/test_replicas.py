@@ -46,7 +46,7 @@ def track(**reads: Any) -> dict[str, Any]:
 @pytest.fixture
 def logical(cluster: Cluster, tmp_path: Path) -> Iterator[Any]:
     """``track`` on one shard, a cluster with a replica, and a row."""
-    replica = entry(cluster.replicas[0].port, CLUSTER={"ROLE": "replica", "DEADLINE_SECONDS": 1})
+    replica = entry(cluster.replicas[0].port, CLUSTER={"ROLE": "replica", "DEADLINE_SECONDS": 3})
     numbers = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "numbers"), "TEST": {}}
     with (
         databases(track=track(), one=entry(cluster.primary.port), one_ro=replica, numbers=numbers),
@@ -57,12 +57,18 @@ def logical(cluster: Cluster, tmp_path: Path) -> Iterator[Any]:
         with connections["one"].schema_editor() as editor:
             editor.create_model(Tag)
         Tag.objects.create(site_id=1, name="first")
-        cluster.settle()
+        settle(cluster)
         yield connections["track"]
         close_all()
         for alias in ("one", "one_ro", "numbers"):
             connections[alias].close()
         connections["track"].close()
+
+
+def settle(cluster: Cluster) -> None:
+    """Wait until the replica has all, and says so: its lag is that of its last event until it has nothing to do."""
+    cluster.settle()
+    wait_until(lambda: lag_of(connections["one_ro"]) == 0, "the replica says that it has all")
 
 
 def read(logical: Any) -> tuple[str, list[str]]:
@@ -83,7 +89,7 @@ def test_reads_go_to_the_replica_and_writes_to_the_primary(cluster: Cluster, log
     assert read(logical) == ("one_ro", ["first"])
     Tag.objects.create(site_id=1, name="second")
     assert Tag.objects.filter(site=1).count() == 2
-    cluster.settle()
+    settle(cluster)
     assert read(logical) == ("one_ro", ["first", "second"])
 
 
@@ -100,7 +106,7 @@ def test_a_replica_that_lags_30_seconds_is_not_read(cluster: Cluster, logical: A
             assert read(connections["track"]) == ("one_ro", ["first"])
     finally:
         replica.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY=0", "START SLAVE")
-    cluster.settle()
+    settle(cluster)
     assert read(logical) == ("one_ro", ["first", "second"])
 
 

@@ -36,7 +36,7 @@ class MariaDBs:
     def entry(self, alias: str) -> dict[str, Any]:
         port = self.places[alias].primary.port
         login = {"USER": "app", "PASSWORD": "app", "HOST": "127.0.0.1", "PORT": port}
-        options = {"CLUSTER": {"DEADLINE_SECONDS": 1}, "CONN_MAX_AGE": None}
+        options = {"CLUSTER": {"DEADLINE_SECONDS": 3}, "CONN_MAX_AGE": None}
         return {"ENGINE": self.engine, "NAME": f"app_{alias}", **login, **options}
 
     def kill_one(self) -> None:
