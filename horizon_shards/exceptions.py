@@ -136,6 +136,18 @@ class RecordRefused(SinkError, ValueError):
     """A record that can never be sent: it is too large, or has a value without a form in JSON."""
 
 
+class QueueError(HorizonShardsError, RuntimeError):
+    """A queue is not there or cannot be used like this, or a claim was lost to another worker."""
+
+
+class MessageRefused(QueueError, ValueError):
+    """A message that cannot be sent or run: too large, of an unknown form, or of a task that is not there."""
+
+
+class TaskTimeout(HorizonShardsError, TimeoutError):
+    """A try of a task took longer than its time-out."""
+
+
 class RolledBack(HorizonShardsError, OperationalError):
     """A transaction over shards was rolled back on all of them when it was to be committed."""
 

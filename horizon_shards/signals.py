@@ -45,3 +45,7 @@ cache_failed = Signal()
 
 #: A cache that had missed writes has been emptied, and is read again. ``alias``.
 cache_healed = Signal()
+
+#: A try of a task's message did not succeed; it comes back, or goes to the dead-letter queue. ``sender``: the class of
+#: the backend; ``queue`` (its name), ``message_id``, ``tries`` (this one included), ``error``.
+queue_try_failed = Signal()

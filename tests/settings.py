@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "horizon_shards",
+    "horizon_shards.queues",
     "tests.shop",
     "tests.foreign_app",
     "tests.composite",

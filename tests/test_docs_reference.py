@@ -15,6 +15,7 @@ from horizon_shards.backends.aurora_mysql.options import CLUSTER_KEYS
 from horizon_shards.declarations import declare_by_default
 from horizon_shards.mapping import BucketMapping, DirectoryMapping, RangeMapping
 from horizon_shards.models.deletion import SHARD_HANDLERS
+from horizon_shards.queues.settings import KEYS as QUEUE_KEYS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
@@ -61,6 +62,11 @@ def test_the_keys_and_classes_of_the_mapping_have_rows_and_no_others() -> None:
 
 def test_every_key_of_a_cluster_has_a_row_and_no_other() -> None:
     assert names_in("Keys of `CLUSTER`", PAGE.with_name("aurora.md")) == CLUSTER_KEYS
+
+
+def test_every_option_of_the_queues_has_a_row_and_no_other() -> None:
+    rows = re.findall(r"^\| (`[A-Z].*?) \|", section("Options", PAGE.with_name("queues.md")), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == QUEUE_KEYS
 
 
 @pytest.mark.parametrize("mapping", [BucketMapping, DirectoryMapping, RangeMapping])

@@ -24,6 +24,7 @@ CATALOGUE: dict[str, str] = {
     "W112": "A shard did not answer when its database was to be checked.",
     "E113": "An entry of HORIZON_SINKS cannot work.",
     "E114": "An entry of CACHES cannot work.",
+    "E115": "An entry of TASKS cannot work.",
     "E120": "Transactions are to end in two phases on an engine that cannot.",
     "E121": "Transactions are to end in two phases on a server that prepares none.",
     "E201": "A declaration of a model (class Sharding) is wrong.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ class WithoutMoto(pytest.Module):
     """A module of these tests where moto is missing."""
 
     def collect(self) -> Any:
-        pytest.skip("needs moto's server: pip install 'moto[server,firehose,s3]'", allow_module_level=True)
+        pytest.skip("needs moto's server: pip install 'moto[server,firehose,s3,sqs]'", allow_module_level=True)
 
 
 def pytest_pycollect_makemodule(module_path: Any, parent: Any) -> pytest.Module | None:
@@ -53,3 +54,63 @@ def aws(moto_url: str) -> Iterator[Callable[[str], Any]]:
     import urllib.request
 
     urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST")).close()
+
+
+class Stack:
+    """A queue, its dead-letter queue, a bucket, and the settings that name them."""
+
+    def __init__(self, aws: Callable[[str], Any], url: str, *, tries: int = 3) -> None:
+        self.sqs, self.s3 = aws("sqs"), aws("s3")
+        self.bucket = "horizon-payloads"
+        self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        self.dead_url = self.sqs.create_queue(QueueName="t-default-dead")["QueueUrl"]
+        named = self.sqs.get_queue_attributes(QueueUrl=self.dead_url, AttributeNames=["QueueArn"])["Attributes"]
+        policy = {"deadLetterTargetArn": named["QueueArn"], "maxReceiveCount": tries}
+        attributes = {"RedrivePolicy": json.dumps(policy)}
+        self.url = self.sqs.create_queue(QueueName="t-default", Attributes=attributes)["QueueUrl"]
+        self.options: dict[str, Any] = {
+            "REGION": "eu-west-1",
+            "ENDPOINT": url,
+            "CLIENT": {key: value for key, value in CREDENTIALS.items() if key != "region_name"},
+            "QUEUE_PREFIX": "t-",
+            "BUCKET": self.bucket,
+            "RETRY_SECONDS": 0,
+            "WAIT_SECONDS": 0,
+        }
+
+    @property
+    def tasks(self) -> dict[str, Any]:
+        """``TASKS``."""
+        entry = {"BACKEND": "horizon_shards.queues.SQSBackend", "QUEUES": ["default", "gone"], "OPTIONS": self.options}
+        return {"default": entry}
+
+    def waiting(self, *, dead: bool = False) -> int:
+        """How many messages a queue has, shown and hidden."""
+        names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
+        url = self.dead_url if dead else self.url
+        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def objects(self) -> list[str]:
+        """The keys in the bucket."""
+        return [found["Key"] for found in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+
+
+@pytest.fixture
+def stack(aws: Callable[[str], Any], moto_url: str) -> Stack:
+    """Of this test alone: moto forgets all of it."""
+    return Stack(aws, moto_url)
+
+
+@pytest.fixture
+def use(stack: Stack, settings: Any) -> Callable[..., Any]:
+    """Makes the stack the default backend, with other options if any are given; gives the backend."""
+
+    def change(**options: Any) -> Any:
+        from horizon_shards.queues.api import task_backends
+
+        stack.options |= options
+        settings.TASKS = stack.tasks
+        return task_backends["default"]
+
+    return change

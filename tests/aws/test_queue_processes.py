@@ -1,0 +1,132 @@
+"""``manage.py work_queue`` as processes: how they end, and what becomes of the task at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws import jobs
+from tests.aws.conftest import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(stack: Stack, use: Callable[..., Any], tmp_path: Path) -> Iterator[Start]:
+    """Starts a worker of the stack; the first one makes the table of claims."""
+    use(VISIBILITY_SECONDS=2, WAIT_SECONDS=1, KILL_SECONDS=0.5)
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.aws.worker_settings",
+        "QUEUE_DATABASE": str(tmp_path / "claims.sqlite3"),
+        "QUEUE_TASKS": json.dumps(stack.tasks),
+    }
+    started: list[subprocess.Popen[str]] = []
+
+    def command(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "django", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    def worker(*arguments: str) -> subprocess.Popen[str]:
+        process = command("work_queue", *arguments)
+        assert process.stdout is not None
+        assert "a message is tried 3 times" in process.stdout.readline(), process.communicate()[1]
+        return process
+
+    _, errors = command("migrate", "--verbosity=0").communicate(timeout=120)
+    assert errors == ""
+    yield worker
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> Path:
+    return tmp_path / "effects"
+
+
+def lines(effects: Path) -> list[str]:
+    return effects.read_text().splitlines() if effects.exists() else []
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+def test_sigterm_ends_it_after_the_task_at_hand(start: Start, stack: Stack, effects: Path, tmp_path: Path) -> None:
+    jobs.wait_for_file.enqueue(str(effects), str(tmp_path / "go"))
+    process = start()
+    wait_until(lambda: lines(effects) == ["begun"])
+    jobs.note.enqueue(str(effects), "next")
+    process.terminate()
+    (tmp_path / "go").touch()
+    output, errors = process.communicate(timeout=120)
+    assert (process.returncode, output, errors) == (0, "Tried 1 messages.\n", "")
+    assert lines(effects) == ["begun", "ended"]
+    assert stack.waiting() == 1
+
+
+def test_the_task_of_a_worker_that_was_killed_is_run_by_another(
+    start: Start, stack: Stack, effects: Path, tmp_path: Path
+) -> None:
+    jobs.wait_for_file.enqueue(str(effects), str(tmp_path / "go"))
+    process = start()
+    wait_until(lambda: lines(effects) == ["begun"])
+    process.kill()
+    (tmp_path / "go").touch()
+    _, errors = start("--max-tasks=1").communicate(timeout=120)
+    # Its first try of the two that are left: the claim of the dead worker had ended.
+    assert errors == ""
+    assert lines(effects) == ["begun", "begun", "ended"]
+    assert stack.waiting() == 0
+
+
+def test_a_task_that_does_not_heed_its_time_out_ends_its_process(start: Start, stack: Stack, effects: Path) -> None:
+    jobs.ignore_the_timeout.enqueue(str(effects))
+    process = start()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 70
+    assert "runs on beyond its time-out" in errors
+    assert lines(effects) == ["begun"]
+    assert stack.waiting() == 1
+
+
+def test_several_workers_run_each_task_once(start: Start, stack: Stack, effects: Path, tmp_path: Path) -> None:
+    """Also where messages come twice."""
+    for number in range(8):
+        jobs.note_once.enqueue(str(effects), f"{number}")
+        jobs.note_once.enqueue(str(effects), f"{number}")
+    workers = [start("--until-empty") for _ in range(2)]
+    for process in workers:
+        process.communicate(timeout=240)
+        assert process.returncode == 0
+    # What one worker found held by the other is hidden for a while, and may outlast both.
+    wait_until(lambda: stack.waiting() == 0 or not start("--until-empty").communicate(timeout=240))
+    assert Counter(lines(effects)) == Counter(map(str, range(8)))
+    with sqlite3.connect(tmp_path / "claims.sqlite3") as database:
+        rows = database.execute("SELECT COUNT(*), COUNT(done_at) FROM horizon_shards_queues_claim").fetchall()
+    database.close()
+    assert rows == [(8, 8)]
