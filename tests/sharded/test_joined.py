@@ -83,6 +83,17 @@ def test_several_rows_behind_a_nullable_relation(edited: list[Visit]) -> None:
     assert everything.exclude(editor__groups__name=None).count() == 2
 
 
+def test_either_or_of_two_conditions_on_rows_that_may_be_missing(edited: list[Visit]) -> None:
+    everything = Visit.objects.all()
+    ann, other = Q(editor__username="ann"), Q(editor__last_name="x")
+    assert not everything.filter(~ann ^ ~ann).exists()
+    assert everything.filter(~ann ^ ~other).count() == 2
+    assert everything.filter(~ann ^ ~other ^ ~ann).count() == 59
+    with pytest.raises(QueryNotSupported):
+        everything.filter(ann ^ ~other).count()
+
+
+
 def test_columns(sites: list[Site], edited: list[Visit]) -> None:
     rows = Visit.objects.filter(ms=1).values("path", "site__name")
     assert sorted(row["site__name"] for row in rows) == sorted(f"site {n}" for n in range(12))

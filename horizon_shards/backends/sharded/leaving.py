@@ -13,7 +13,7 @@ from django.db.models.lookups import In, IsNull, Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.datastructures import BaseTable
-from django.db.models.sql.where import AND, NothingNode, WhereNode
+from django.db.models.sql.where import AND, XOR, NothingNode, WhereNode
 
 from horizon_shards.backends.sharded.order import internal_type, output_field
 from horizon_shards.backends.sharded.steps import home_of, of_one_type
@@ -164,9 +164,10 @@ def truth_of_nulls(node: Any, edge: Edge) -> bool | None:
     if isinstance(node, NothingNode):
         return False
     if isinstance(node, WhereNode):
-        found = [truth_of_nulls(child, edge) for child in node.children]
-        decisive = node.connector != AND
-        truth = decisive if decisive in found else None if None in found else not decisive
+        truth = _joined_truth(node.connector, [truth_of_nulls(child, edge) for child in node.children])
+        if truth is None and node.connector == XOR:
+            # With one side unknown some engines say that, and some what the other sides say.
+            raise refusal(edge, "has a condition that may hold where there is no such row")
         return truth if truth is None or not node.negated else not truth
     if type(node).__module__ in PLAIN_LOOKUPS and isinstance(getattr(node, "lhs", None), Col):
         if isinstance(node, IsNull):
@@ -176,6 +177,13 @@ def truth_of_nulls(node: Any, edge: Edge) -> bool | None:
         if not _is_beyond(node):
             return None
     raise refusal(edge, "has a condition that may hold where there is no such row")
+
+
+def _joined_truth(connector: str, found: list[bool | None]) -> bool | None:
+    if connector == XOR:
+        return None if None in found else found.count(True) % 2 == 1
+    decisive = connector != AND
+    return decisive if decisive in found else None if None in found else not decisive
 
 
 def _is_beyond(leaf: Any) -> bool:
