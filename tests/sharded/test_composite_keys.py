@@ -144,3 +144,14 @@ def checked() -> list[Any]:
     from horizon_shards.checks import check_model
 
     return check_model(Ticket)
+
+
+def test_groups_of_rows_by_their_whole_key_whatever_is_fetched_beside_them() -> None:
+    """Where an engine groups by primary keys, the site's stands for the site alone, not for all of its invoices."""
+    site = Site.objects.create(name="a")
+    for number in range(3):
+        Invoice.objects.create(site=site, number=number, total=1)
+    rows = Invoice.objects.annotate(tickets_counted=Count("tickets")).select_related("site")
+    assert sorted((row.number, row.tickets_counted, row.site.name) for row in rows) == [
+        (number, 0, "a") for number in range(3)
+    ]

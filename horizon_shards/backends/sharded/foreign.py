@@ -33,6 +33,10 @@ class RelatedKey(Col):
         """The column of the foreign key."""
         return compiler.compile(self.column)
 
+    def get_group_by_cols(self) -> list[Any]:
+        """That column: a primary key among them would stand for all columns of its table."""
+        return [self.column]
+
 
 class ForeignRelation:
     """One relation that leaves the group; stands for the related model where Django makes instances."""
