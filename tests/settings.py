@@ -1,6 +1,7 @@
 """Settings of the tests: one unsharded database, a directory, an oracle, and three groups of shards.
 
 ``SHARDS_ENGINE`` (sqlite, mysql, postgresql) says what the shards are stored in; SQLite needs no server.
+``SHARDS_DEFAULT=server`` puts the unsharded database there, too, so that its texts compare as theirs do.
 ``SHARDS_BACKEND`` names another backend for it than Django's, ``SHARDS_TRANSACTIONS`` the mode of the main group.
 """
 
@@ -57,7 +58,7 @@ INSTALLED_APPS = [
 ]
 SHARDED = "horizon_shards.backends.sharded"
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": sqlite("default"),
+    "default": shard_storage("default") if os.environ.get("SHARDS_DEFAULT") == "server" else sqlite("default"),
     "directory": sqlite("directory"),
     "oracle": shard_storage("oracle"),
     # The main group: four shards, buckets in the directory.

@@ -32,6 +32,7 @@ def main() -> int:
     options = arguments()
     seed = options.seed if options.seed is not None else SystemRandom().randrange(10**9)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    os.environ.setdefault("SHARDS_DEFAULT", "server")
     import django
 
     django.setup()
