@@ -147,7 +147,9 @@ NAMES = (
 
 
 @st.composite
-def _aggregate(draw: st.DrawFn, draft: Draft, columns: list[Column], cut: Slice | None) -> tuple[str, str, frozenset[str]]:
+def _aggregate(
+    draw: st.DrawFn, draft: Draft, columns: list[Column], cut: Slice | None
+) -> tuple[str, str, frozenset[str]]:
     """An aggregate in code, the kind of its result, and the kinds of query that it makes."""
     name = draw(st.sampled_from(NAMES))
     fits = [c for c in columns if _fits(name, c.kind)] or columns
