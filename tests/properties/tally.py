@@ -14,8 +14,8 @@ OPTIONAL = {
     "aggregate annotation", "distinct", "order by related", "window over shards", "window over groups",
     "subquery elsewhere", "subquery column", "filtered relation",
 }  # fmt: skip
-#: What queries name whose rows are partly in another database.
-LEAVING = ("site__", "editor__")
+#: What queries name whose rows are partly in another database, or on other shards by way of a reference model.
+LEAVING = ("site__", "editor__", "country__visit")
 
 
 @dataclass

@@ -93,7 +93,6 @@ def test_either_or_of_two_conditions_on_rows_that_may_be_missing(edited: list[Vi
         everything.filter(ann ^ ~other).count()
 
 
-
 def test_columns(sites: list[Site], edited: list[Visit]) -> None:
     rows = Visit.objects.filter(ms=1).values("path", "site__name")
     assert sorted(row["site__name"] for row in rows) == sorted(f"site {n}" for n in range(12))
