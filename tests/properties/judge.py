@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_federated, query_planned
@@ -105,7 +105,8 @@ def _compare(query: Query, expected: Outcome, found: Outcome, tested: Side) -> t
     return ("different", why) if why else ("same", "")
 
 
-INVALID = re.compile("syntax error|no such column|misuse")
+#: What SQLite, MariaDB, MySQL and PostgreSQL say of SQL that makes no sense.
+INVALID = re.compile("syntax error|no such column|misuse|Unknown column|missing FROM-clause|column .* does not exist")
 
 
 def fault_of_django(expected: Outcome) -> str | None:
@@ -113,9 +114,7 @@ def fault_of_django(expected: Outcome) -> str | None:
 
     Django 5.2 hands its own marker out where an expression stands beside an aggregate that can never hold.
     """
-    if type(expected.error) is OperationalError and re.search(
-        "syntax error|no such column|misuse", str(expected.error)
-    ):
+    if isinstance(expected.error, OperationalError | ProgrammingError) and INVALID.search(str(expected.error)):
         return "Django makes no valid SQL"
     values = expected.value.values() if isinstance(expected.value, dict) else ()
     return "Django gives NotImplemented" if any(value is NotImplemented for value in values) else None

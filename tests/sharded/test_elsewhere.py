@@ -223,6 +223,14 @@ def test_no_values_inside_an_aggregate(visits: list[Visit]) -> None:
     assert len(counted.filter(n=0)) == 12
 
 
+def test_no_values_in_an_either_or(sites: list[Site], visits: list[Visit]) -> None:
+    """MySQL knows XOR, and Django then lets one side that always holds stand for both."""
+    not_of_nobody = ~Q(site__in=named("nobody"))
+    assert Visit.objects.filter(Q(ms=1) ^ not_of_nobody).count() == 48
+    assert Visit.objects.filter(~(Q(ms=1) ^ not_of_nobody)).count() == 12
+    assert Visit.objects.filter(Q(ms=1) ^ Q(site__in=named("nobody"))).count() == 12
+
+
 def test_conditions_of_aggregates_over_rows(visits: list[Visit]) -> None:
     rows = Visit.objects.values("pk", "site").distinct()
     some = Count("pk", filter=Q(site__in=named("site 1", "site 2")))

@@ -51,9 +51,10 @@ class BoundIn(In):
 
 def written_out(answer: Any) -> Any:
     """The answer, with SQL also where there are no values."""
-    for part in answer.children if isinstance(answer, WhereNode) else [answer]:
-        if isinstance(part, BoundIn):
-            part.is_left_out = False
+    for part in answer.children if isinstance(answer, WhereNode) else ():
+        written_out(part)
+    if isinstance(answer, BoundIn):
+        answer.is_left_out = False
     return answer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models.expressions import Col, RawSQL, Window
 from django.db.models.sql import Query
-from django.db.models.sql.where import AND, ExtraWhere, WhereNode
+from django.db.models.sql.where import AND, XOR, ExtraWhere, WhereNode
 
 #: Names of classes whose value every statement makes anew; some are of later Djangos or of ``contrib.postgres``.
 VOLATILE = {"Now", "Random", "UUID4", "UUID7", "RandomUUID", "TransactionNow"}
@@ -115,7 +115,10 @@ def _extra_of(query: Query) -> Iterator[str]:
 
 
 def conditions_of(query: Any) -> Iterator[Any]:
-    """The conditions on rows of a query, of its parts and of those that it aggregates, each by itself."""
+    """The conditions on rows of a query, of its parts and of those that it aggregates, each by itself.
+
+    Without those under XOR: Django takes one that always holds for the truth of them all, on engines that know XOR.
+    """
     yield from _leaves(query.where)
     for inner in (getattr(query, "inner_query", None), *query.combined_queries):
         if inner is not None:
@@ -123,11 +126,11 @@ def conditions_of(query: Any) -> Iterator[Any]:
 
 
 def _leaves(node: Any) -> Iterator[Any]:
-    if isinstance(node, WhereNode):
+    if not isinstance(node, WhereNode):
+        yield node
+    elif node.connector != XOR:
         for child in node.children:
             yield from _leaves(child)
-    else:
-        yield node
 
 
 def columns_in(node: Any) -> Iterator[Col]:
