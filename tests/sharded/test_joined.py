@@ -185,6 +185,10 @@ def test_rows_that_a_join_repeats(visits: list[Visit]) -> None:
     assert len(Country.objects.get().visit_set.filter(country__visit__ms__lt=2).values_list("path")) == 60 * 24
     assert joined.distinct().count() == 60
     assert joined.exists()
+    counted = joined.annotate(n=Count("tags"))
+    for ask in (counted.distinct().first, counted.filter(n=0).exists, counted.filter(n=0).distinct().count):
+        with pytest.raises(QueryNotSupported, match="several rows for one"):
+            ask()
     assert joined.update(ms=5) == 60
     one = Visit.objects.filter(country__visit=visits[0].pk)
     assert one.count() == len(one) == 60

@@ -54,7 +54,8 @@ class JoinedCompiler(SteppedCompiler):
         query = getattr(self.query, "inner_query", self.query)
         is_exists = query.high_mark == 1 and not query.select and not query.default_cols
         attached = any(attachment.many is step for attachment in self.attachments)
-        if self.operation != "select" or is_exists or (query.distinct and not attached):
+        once = is_exists or (query.distinct and not attached)
+        if self.operation != "select" or (once and query.group_by is None):
             return
         if not attached or query.is_sliced:
             raise refusal(step.edge, "has several rows for one, so that it repeats rows that are counted or cut")
