@@ -246,6 +246,14 @@ class TestInModels:
         assert ShardedUUIDField(editable=True).formfield() is None
 
 
+class OwnId(ShardedIdField):
+    pass
+
+
+class OwnUUID(ShardedUUIDField):
+    pass
+
+
 @pytest.mark.parametrize("kind", [ShardedIdField, ShardedUUIDField])
 class TestMigrations:
     @pytest.mark.parametrize(
@@ -262,6 +270,12 @@ class TestMigrations:
         text, imports = MigrationWriter.serialize(kind(primary_key=True))
         assert text == f"horizon_shards.fields.{kind.__name__}(primary_key=True)"
         assert imports == {"import horizon_shards.fields"}
+
+    def test_a_derived_field_is_found_where_it_is(self, kind: Any) -> None:
+        derived = {ShardedIdField: OwnId, ShardedUUIDField: OwnUUID}[kind]
+        text, imports = MigrationWriter.serialize(derived(primary_key=True))
+        assert text == f"{__name__}.{derived.__name__}(primary_key=True)"
+        assert imports == {f"import {__name__}"}
 
     def test_nothing_changes_after_the_first_migration(self, kind: Any) -> None:
         def state() -> ProjectState:

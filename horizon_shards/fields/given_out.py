@@ -24,13 +24,16 @@ class GivenOut(Base):
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> Any:
-        name, _, args, kwargs = super().deconstruct()
+        name, path, args, kwargs = super().deconstruct()
         # editable=False is the default here, and Django leaves out its own default, True.
         if self.editable:
             kwargs["editable"] = True
         else:
             kwargs.pop("editable", None)
-        return name, f"horizon_shards.fields.{type(self).__name__}", list(args), kwargs
+        # As they are imported; a class that is derived from them elsewhere is found where it is.
+        if path.startswith("horizon_shards.fields."):
+            path = f"horizon_shards.fields.{type(self).__name__}"
+        return name, path, list(args), kwargs
 
     def bucket_in(self, value: Any) -> int | None:
         """The bucket inside a value of the field's Python type, or None where it is none of ours."""

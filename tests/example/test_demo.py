@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 
 
+def test_models_and_migrations_agree(process):
+    """On shards and on one database."""
+    for shards in ("4", "0"):
+        assert "No changes" in process("manage.py", "makemigrations", "--check", "--dry-run", SHARDS=shards)
+
+
 def test_the_demo_runs_twice(process):
     """The second run doubles nothing and ends with the same report."""
     shards = os.environ.get("SHARDS", "4")

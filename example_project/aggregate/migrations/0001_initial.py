@@ -2,8 +2,8 @@
 
 from django.db import migrations, models
 
-import horizon_shards.fields
 import horizon_shards.models.deletion
+import track.row_ids
 
 
 class Migration(migrations.Migration):
@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 ("bots", models.PositiveIntegerField(default=0)),
                 ("errors", models.PositiveIntegerField(default=0)),
                 ("size_bytes", models.PositiveBigIntegerField(default=0)),
-                ("id", horizon_shards.fields.ShardedIdField(primary_key=True, serialize=False)),
+                ("id", track.row_ids.RowIdField(primary_key=True, serialize=False)),
                 ("day", models.DateField()),
                 (
                     "site",

@@ -4,9 +4,9 @@ import uuid
 
 from django.db import migrations, models
 
-import horizon_shards.fields
 import horizon_shards.models.deletion
 import track.models
+import track.row_ids
 
 
 class Migration(migrations.Migration):
@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PageView",
             fields=[
-                ("id", horizon_shards.fields.ShardedIdField(primary_key=True, serialize=False)),
+                ("id", track.row_ids.RowIdField(primary_key=True, serialize=False)),
                 ("event_id", models.UUIDField(default=uuid.uuid4, editable=False)),
                 ("time", models.DateTimeField()),
                 ("visitor", models.CharField(help_text="A salted hash that is another one every day.", max_length=16)),
