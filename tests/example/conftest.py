@@ -96,10 +96,10 @@ def run():
 
 @pytest.fixture
 def process(tmp_path):
-    """Run a script of the project in a process of its own, with a fresh folder; gives what it printed."""
+    """Run a script of the project (or a copy) in a process of its own, with a fresh folder; gives what it printed."""
     import horizon_shards
 
-    def script(*args, folder="data", **environment):
+    def script(*args, folder="data", code=EXAMPLE, **environment):
         kept = {name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_URLS"))}
         package = str(Path(horizon_shards.__file__).resolve().parents[1])
         changed = {"DATA_DIR": str(tmp_path / folder), "PYTHONPATH": package, "DEBUG": "1", **environment}
@@ -107,7 +107,7 @@ def process(tmp_path):
         changed["DJANGO_SETTINGS_MODULE"] = "config.settings"
         done = subprocess.run(
             [sys.executable, "-W", "error::DeprecationWarning:horizon_shards", *map(str, args)],
-            cwd=EXAMPLE,
+            cwd=code,
             env=kept | changed,
             capture_output=True,
             text=True,
