@@ -48,7 +48,7 @@ def cluster() -> Iterator[Cluster]:
     assert FOLDER is not None
     clusters = Clusters(Path(FOLDER))
     cluster = clusters.all["c1"]
-    cluster.primary.sql("DROP DATABASE app", "CREATE DATABASE app")
+    cluster.primary.sql("DROP DATABASE IF EXISTS app", "CREATE DATABASE app")
     cluster.settle()
     yield cluster
     if cluster.primary.process.pid() is None:

@@ -166,9 +166,10 @@ def test_a_frozen_server_is_given_up(cluster: Cluster, shard: Any) -> None:
 def test_tls_is_used_where_the_server_has_it(cluster: Cluster, shard: Any, tmp_path: Path) -> None:
     server = cluster.replicas[0]
     make_certificate(server.folder)
-    server.kill()
-    server.start(f"--ssl-cert={server.folder}/cert.pem", f"--ssl-key={server.folder}/key.pem")
-    server.wait()
+    with cluster.unacknowledged():
+        server.kill()
+        server.start(f"--ssl-cert={server.folder}/cert.pem", f"--ssl-key={server.folder}/key.pem")
+        server.wait()
     trusting = {"ssl_mode": "VERIFY_CA", "ssl": {"ca": str(server.folder / "cert.pem")}}
     for options in ({"ssl_mode": "REQUIRED"}, trusting):
         connection = shard(PORT=server.port, CLUSTER={"ROLE": "replica"}, OPTIONS=options)
@@ -190,9 +191,10 @@ def make_certificate(folder: Path) -> None:
 def test_the_versions_of_aurora_are_taken(cluster: Cluster, shard: Any) -> None:
     old = cluster.replicas[0]
     for version, is_old in (("8.0.44", False), ("5.7.44", True)):
-        old.kill()
-        old.start(f"--version={version}")
-        old.wait()
+        with cluster.unacknowledged():
+            old.kill()
+            old.start(f"--version={version}")
+            old.wait()
         connection = shard(alias=f"shard_{is_old}", PORT=old.port, CLUSTER={"ROLE": "replica"})
         if is_old:
             with pytest.raises(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class Cluster:
         self.primary.sql("SET GLOBAL read_only = 0")
         for replica in self.replicas:
             self.follow(replica)
-        self._wait_for_each_write_to_be_received(bool(self.replicas))
+        self.wait_for_each_write_to_be_received(bool(self.replicas))
 
     def follow(self, replica: Server) -> None:
         """Make a server a replica of the primary."""
@@ -60,7 +62,7 @@ class Cluster:
         wait_until(lambda: has_applied_all(new), f"{new.name} has applied what it received")
         new.sql("STOP SLAVE", "RESET SLAVE ALL")
         self.primary = new
-        self._wait_for_each_write_to_be_received(False)
+        self.wait_for_each_write_to_be_received(False)
         new.sql("SET GLOBAL read_only = 0")
         return new
 
@@ -74,11 +76,22 @@ class Cluster:
 
         What it had written without an acknowledgement is taken out of its log as it starts.
         """
-        server.kill()
-        server.start("--init-rpl-role=SLAVE")
-        server.wait()
-        self.follow(server)
-        self._wait_for_each_write_to_be_received(True)
+        with self.unacknowledged():
+            server.kill()
+            server.start("--init-rpl-role=SLAVE")
+            server.wait()
+            self.follow(server)
+
+    @contextmanager
+    def unacknowledged(self) -> Iterator[None]:
+        """Let a replica go and come in the block: the primary waits for none, and for all again at its end.
+
+        A primary with ``rpl_semi_sync_master_enabled`` may hang for good when a replica connects anew: the end of the
+        old connection (``Ack_receiver::remove_slave``) waits for a thread that nobody wakes, and all others for it.
+        """
+        self.wait_for_each_write_to_be_received(False)
+        yield
+        self.wait_for_each_write_to_be_received(True)
         # What was acknowledged until now was so without the replica.
         self.settle()
 
@@ -92,7 +105,8 @@ class Cluster:
         (reached,) = replica.sql(f"SELECT MASTER_GTID_WAIT('{wanted['position']}', 1) AS answer")
         return bool(reached["answer"] == 0)
 
-    def _wait_for_each_write_to_be_received(self, wanted: bool) -> None:
+    def wait_for_each_write_to_be_received(self, wanted: bool) -> None:
+        """Whether the primary answers a COMMIT when a replica has received it."""
         self.primary.sql(f"SET GLOBAL rpl_semi_sync_master_enabled = {int(wanted)}")
 
 
