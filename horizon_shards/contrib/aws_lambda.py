@@ -70,8 +70,6 @@ class _Runner:
 
     def run(self, record: SQSRecord, *, seconds_left: float | None) -> None:
         """Try it; an error says that it failed, and Lambda then leaves the message in the queue."""
-        from django.db import close_old_connections
-
         from horizon_shards.queues.attempt import Attempt
         from horizon_shards.queues.queue import Received
 
@@ -80,9 +78,7 @@ class _Runner:
         queue = self.backend.queue(self._queue_name(record))
         tries = int(record.attributes.approximate_receive_count or 1)
         received = Received(record.body, record.receipt_handle, record.message_id, tries)
-        close_old_connections()
         outcome = Attempt(self.backend, queue, received, seconds_left=seconds_left).run()
-        close_old_connections()
         if not outcome.is_done:
             queue.hide(received.receipt, seconds=outcome.hide_seconds)
             what = f"Message {record.message_id}, try {tries}"

@@ -64,6 +64,7 @@ class Attempt:
 
     def run(self) -> Outcome:
         """Try; an error of the task or of anything else is in the outcome, and told by ``queue_try_failed``."""
+        close_obsolete()
         try:
             return self._run()
         except (Exception, SystemExit) as error:
@@ -72,6 +73,8 @@ class Attempt:
                 connections.close_all()
             self._tell(error)
             return Outcome(is_done=False, hide_seconds=self._backoff_seconds(), error=error)
+        finally:
+            close_obsolete()
 
     def _run(self) -> Outcome:
         message = decode(self.received.body)
@@ -197,3 +200,10 @@ class Attempt:
             tries=self.received.tries,
             error=error,
         )
+
+
+def close_obsolete() -> None:
+    """As ``close_old_connections()``, but for those of a ``TestCase``, whose transaction is the test's."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()

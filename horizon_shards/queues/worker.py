@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from django.db import close_old_connections
-
 from horizon_shards.queues.attempt import Attempt
 from horizon_shards.queues.backend import SQSBackend
 from horizon_shards.queues.claims import Claims
@@ -57,7 +55,6 @@ class Worker:
         return self.tried
 
     def _work(self, received: Received) -> None:
-        close_old_connections()
         try:
             outcome = Attempt(self.backend, self.queue, received, overtime=self._overtime).run()
             self.tried += 1
@@ -68,8 +65,6 @@ class Worker:
         except Exception as error:
             # The message comes back; its claim says whether there is anything left to do.
             self._tell(error, received)
-        finally:
-            close_old_connections()
 
     def _receive(self) -> Received | None:
         try:

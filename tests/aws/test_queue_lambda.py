@@ -17,7 +17,7 @@ pytest.importorskip("aws_lambda_powertools", reason="pip install 'horizon-shards
 
 from horizon_shards.contrib.aws_lambda import make_handler
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 Use = Callable[..., Any]
 
 
@@ -110,6 +110,7 @@ def test_a_batch_that_comes_again_has_no_second_effect(use: Use, stack: Stack, e
     assert (lines(effects), stack.waiting()) == (["a 0"], 0)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_task_is_ended_before_the_invocation_is(use: Use, stack: Stack, effects: Path) -> None:
     use()
     jobs.wait_for_file.enqueue(str(effects), "/nowhere")

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from horizon_shards.exceptions import MessageRefused, QueueError, TaskTimeout
@@ -26,7 +27,9 @@ from horizon_shards.signals import queue_try_failed
 from tests.aws import jobs
 from tests.aws.conftest import Stack
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+#: For what a second thread is to see, and where connections are closed.
+COMMITTED = pytest.mark.django_db(transaction=True)
 Use = Callable[..., Any]
 
 
@@ -179,6 +182,7 @@ def test_a_task_that_another_runs_is_left_to_it_until_its_lease_ends(use: Use, e
     assert not claims.finish(held.digest, owner="other")
 
 
+@COMMITTED
 @pytest.mark.parametrize(("lost", "groups"), [(jobs.lose_plainly, 1), (jobs.lose_atomically, 0)])
 def test_an_atomic_task_that_loses_its_claim_has_no_effect(use: Use, lost: Any, groups: int) -> None:
     backend = use()
@@ -190,14 +194,18 @@ def test_an_atomic_task_that_loses_its_claim_has_no_effect(use: Use, lost: Any, 
     assert Claim.objects.filter(done_at=None).count() == groups
 
 
+@COMMITTED
 def test_an_atomic_task_is_done_with_its_effect(use: Use) -> None:
     backend = use()
     jobs.make_group.enqueue("g")
     work(backend)
+    # Nobody keeps a connection beyond its age (CONN_MAX_AGE is 0) while no task runs.
+    assert connection.connection is None
     assert Group.objects.get().name == "g"
     assert Claim.objects.get().done_at is not None
 
 
+@COMMITTED
 def test_a_task_that_takes_too_long_is_ended(use: Use, effects: Path) -> None:
     backend = use()
     jobs.dawdle.enqueue(str(effects))
@@ -206,6 +214,7 @@ def test_a_task_that_takes_too_long_is_ended(use: Use, effects: Path) -> None:
     assert lines(effects) == ["begun"]
 
 
+@COMMITTED
 def test_the_message_of_a_long_task_stays_hidden(use: Use, stack: Stack, effects: Path) -> None:
     backend = use(VISIBILITY_SECONDS=2)
     jobs.look_into_the_queue.enqueue(str(effects), 4)
