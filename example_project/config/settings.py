@@ -14,6 +14,9 @@
 ``FIREHOSE_STREAM``
     The delivery stream that page views go to, like ``page-views-{shard}``, in place of the database; with it
     ``FIREHOSE_ENDPOINT`` and ``SPILL_FOLDER`` (default: ``spill`` in ``DATA_DIR``), and what boto3 reads itself.
+``QUEUE_PREFIX``
+    Stands in front of ``default`` in the name of the SQS queue that tasks go to, like ``stats-``; with it
+    ``QUEUE_ENDPOINT``, and what boto3 reads itself. Without it a task is run where it is enqueued.
 ``REPORTS_A_MINUTE``
     How many reports the tracker takes from one address in a minute; 0: any number. Default: 600.
 ``CONSENT_REQUIRED``
@@ -35,6 +38,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 from config.collecting import read_sinks
 from config.databases import read_databases
+from config.queues import read_tasks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(environment.text("DATA_DIR") or BASE_DIR.parent / "data")
@@ -66,6 +70,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "horizon_shards",
+    "horizon_shards.queues",
     "track",
     "aggregate",
     "warehouse",
@@ -112,6 +117,8 @@ if environment.flag("HTTPS", default=not DEBUG):
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 HORIZON_SINKS = read_sinks(DATA_DIR, sharded=SHARDED)
+if tasks := read_tasks():
+    TASKS = tasks
 REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)
 CONSENT_REQUIRED = environment.flag("CONSENT_REQUIRED", default=False)
 VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aggregate.counting import count_site
 from track.management.websites import website_named
@@ -20,12 +20,30 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which website, from when on."""
         parser.add_argument("--site", metavar="KEY", help="key or domain of one website; without it, all")
+        parser.add_argument("--enqueue", action="store_true", help="make a task for each website")
         parser.add_argument("--since", metavar="DAY", type=_day, help="count from this day on (YYYY-MM-DD)")
 
-    def handle(self, *, site: str | None, since: date | None, **options: Any) -> None:
+    def handle(self, *, site: str | None, since: date | None, enqueue: bool, **options: Any) -> None:
         """Count and tell; raises ``CommandError`` for a website that is not there."""
-        hours = days = 0
         sites = list(Website.objects.all()) if site is None else [website_named(site)]
+        if enqueue:
+            self._enqueue(sites, since)
+        else:
+            self._count(sites, since)
+
+    def _enqueue(self, sites: list[Website], since: date | None) -> None:
+        # Without the option nobody needs tasks, which Django 5.2 has not.
+        from aggregate.tasks import count_website
+
+        results = [count_website.enqueue(site.pk, since and since.isoformat()) for site in sites]
+        failed = [site.domain for site, result in zip(sites, results, strict=True) if result.errors]
+        if failed:
+            raise CommandError(f"Counting failed for {', '.join(failed)}; the log of django.tasks has the errors.")
+        done = all(result.is_finished for result in results)
+        self.stdout.write(f"{'Counted' if done else 'Enqueued'} {len(sites)} websites, a task each.")
+
+    def _count(self, sites: list[Website], since: date | None) -> None:
+        hours = days = 0
         for website in sites:
             new_hours, new_days = count_site(website, since=since)
             hours, days = hours + new_hours, days + new_days
