@@ -42,7 +42,7 @@ def fail(path: str, ballast: str = "") -> None:
 
 
 @task
-@task_options(timeout_seconds=0.2)
+@task_options(timeout_seconds=2)
 def dawdle(path: str) -> None:
     say(path, "begun")
     time.sleep(60)
@@ -50,7 +50,7 @@ def dawdle(path: str) -> None:
 
 
 @task
-@task_options(timeout_seconds=0.2)
+@task_options(timeout_seconds=2)
 def ignore_the_timeout(path: str) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     say(path, "begun")
