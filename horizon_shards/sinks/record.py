@@ -46,7 +46,7 @@ class Record:
         model: type[Model] = apps.get_model(self.model)
         fields = {field.column: field for field in model._meta.concrete_fields}
         values = {
-            fields[column].attname: _in_type(fields[column], value)
+            fields[column].attname: in_type(fields[column], value)
             for column, value in self.columns.items()
             if column in fields
         }
@@ -93,7 +93,8 @@ def shard_of(instance: Model) -> str:
     return placement.place([key])[key]
 
 
-def _in_type(field: Field[Any, Any], value: Any) -> Any:
+def in_type(field: Field[Any, Any], value: Any) -> Any:
+    """A value as a line has it, in the type of its field; ``ValidationError`` or ``ValueError`` where it has none."""
     if isinstance(field, DurationField) and isinstance(value, int):
         return timedelta(microseconds=value)
     return field.to_python(value)

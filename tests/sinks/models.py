@@ -37,3 +37,22 @@ class Note(models.Model):
 
     event_id = models.UUIDField(default=uuid.uuid4, unique=True)
     text = models.CharField(max_length=20, unique=True)
+
+
+class StoredHit(models.Model):
+    """In ``default``: where hits are loaded; an event of a site is stored once."""
+
+    id = models.BigIntegerField(primary_key=True)
+    site_id = models.IntegerField()
+    event_id = models.UUIDField(default=uuid.uuid4)
+    path = models.CharField(max_length=100)
+    price = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    took = models.DurationField(null=True)
+    extra = models.JSONField(default=dict)
+    seen = models.DateTimeField(auto_now_add=True)
+    day = models.DateField(null=True, db_column="day_of")
+    raw = models.BinaryField(default=b"")
+    loaded = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site_id", "event_id"], name="one_stored_hit_an_event")]

@@ -83,7 +83,7 @@ def copy_from_s3(
         "REGION AS": f"'{region}'" if region else "",
     }
     sql = " ".join([head, s3_url(url), authorization(connection, iam_role), *options(written)])
-    return _run(connection, sql)
+    return run_copy(connection, sql)
 
 
 def _format(name: str, jsonpaths: str) -> str:
@@ -93,7 +93,8 @@ def _format(name: str, jsonpaths: str) -> str:
     return f"JSON '{jsonpaths}'" if jsonpaths in {"auto", "auto ignorecase"} else f"JSON {s3_url(jsonpaths)}"
 
 
-def _run(connection: Any, sql: str) -> int:
+def run_copy(connection: Any, sql: str) -> int:
+    """Run a COPY; the number of rows. Raises :class:`CopyFailed`."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         session = cursor.fetchone()[0]

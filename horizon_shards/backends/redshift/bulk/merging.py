@@ -45,9 +45,9 @@ def bulk_merge(
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         _stage(cursor, connection, model, rows, batch_size)
         if key is not None and key not in matched:
-            _refuse_moved(cursor, connection, model, matched, key)
+            refuse_moved(cursor, connection, model, matched, key)
             matched = [*matched, key]
-        cursor.execute(_merge(connection, model, matched, changed, written))
+        cursor.execute(merge_sql(connection, model, matched, changed, written))
         cursor.execute(f"DROP TABLE {connection.ops.quote_name(STAGE)}")
     for obj in rows:
         obj._state.adding, obj._state.db = False, connection.alias
@@ -93,20 +93,22 @@ def _stage(cursor: Any, connection: Any, model: type[Model], rows: list[Model], 
             cursor.execute(sql.replace(f"INTO {table} ", f"INTO {stage} ", 1), params)
 
 
-def _on(connection: Any, model: type[Model], fields: Sequence[Field[Any, Any]]) -> str:
+def on(connection: Any, model: type[Model], fields: Sequence[Field[Any, Any]]) -> str:
+    """The condition of the join of table and staging table."""
     table, stage = (connection.ops.quote_name(name) for name in (model._meta.db_table, STAGE))
     columns = [connection.ops.quote_name(field.column) for field in fields]
     return " AND ".join(f"{table}.{column} = {stage}.{column}" for column in columns)
 
 
-def _refuse_moved(
+def refuse_moved(
     cursor: Any, connection: Any, model: type[Model], matched: list[Field[Any, Any]], key: Field[Any, Any]
 ) -> None:
+    """``ValueError`` where a staged row has another distribution key than the row that it matches."""
     table, stage = (connection.ops.quote_name(name) for name in (model._meta.db_table, STAGE))
     column = connection.ops.quote_name(key.column)
     cursor.execute(
         f"SELECT {column_list_of(connection, table, matched)} FROM {table} INNER JOIN {stage} "
-        f"ON {_on(connection, model, matched)} WHERE {table}.{column} <> {stage}.{column} "
+        f"ON {on(connection, model, matched)} WHERE {table}.{column} <> {stage}.{column} "
         f"OR ({table}.{column} IS NULL) <> ({stage}.{column} IS NULL) LIMIT 1"
     )
     if found := cursor.fetchone():
@@ -122,12 +124,13 @@ def column_list_of(connection: Any, table: str, fields: Sequence[Field[Any, Any]
     return ", ".join(f"{table}.{connection.ops.quote_name(field.column)}" for field in fields)
 
 
-def _merge(connection: Any, model: type[Model], matched: Any, changed: Any, written: Any) -> str:
+def merge_sql(connection: Any, model: type[Model], matched: Any, changed: Any, written: Any) -> str:
+    """The MERGE of the staging table into the model's."""
     table, stage = (connection.ops.quote_name(name) for name in (model._meta.db_table, STAGE))
     # Redshift wants both branches: what has nothing to change is set to what it is.
     columns = [connection.ops.quote_name(field.column) for field in changed or matched]
     return (
-        f"MERGE INTO {table} USING {stage} ON {_on(connection, model, matched)} "
+        f"MERGE INTO {table} USING {stage} ON {on(connection, model, matched)} "
         f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{column} = {stage}.{column}' for column in columns)} "
         f"WHEN NOT MATCHED THEN INSERT ({column_list(connection, written)}) "
         f"VALUES ({column_list_of(connection, stage, written)})"
