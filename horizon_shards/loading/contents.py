@@ -46,7 +46,7 @@ def _lines(content: IO[bytes], key: str) -> Iterator[bytes]:
         yield from content
         return
     try:
-        with gzip.GzipFile(fileobj=content) as unpacked:
+        with gzip.GzipFile(fileobj=content, mode="rb") as unpacked:
             yield from unpacked
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise Unreadable(f"is broken gzip: {error}") from error

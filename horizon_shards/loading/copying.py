@@ -54,7 +54,7 @@ class ByCopy:
             yield lambda: self._merge(parts)
         finally:
             for part in parts.values():
-                self._staging.remove(part.name)
+                part.close(self._staging)
 
     def tidy(self, known: Callable[[Iterable[str]], set[str]]) -> None:
         """Files of objects that are loaded; those of others may be on their way, or are written over in their turn."""
@@ -111,6 +111,13 @@ class Part:
         self._packed.close()
         self._content.seek(0)
         self.address = staging.write(self.name, self._content)
+
+    def close(self, staging: Place) -> None:
+        """The file is nowhere any more."""
+        self._packed.close()
+        self._content.close()
+        if self.address:
+            staging.remove(self.name)
 
 
 def line_of(row: Model, fields: list[Field[Any, Any]], connection: Any) -> bytes:

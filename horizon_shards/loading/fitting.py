@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -41,8 +42,8 @@ def _refuse_other_kind(kind: Field[Any, Any], given: Any) -> None:
         raise ValueError(f"{type(given).__name__} is no {kind.get_internal_type()}")
     if isinstance(given, float) and isinstance(kind, IntegerField) and not given.is_integer():
         raise ValueError(f"{given} is no whole number")
-    if isinstance(kind, BinaryField) and not isinstance(given, str):
-        raise ValueError("bytes are written as base64")
+    if isinstance(kind, BinaryField):
+        b64decode(given, validate=True)
 
 
 def _refuse_size(kind: Field[Any, Any], value: Any, using: str) -> None:

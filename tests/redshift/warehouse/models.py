@@ -125,3 +125,36 @@ class BasketLine(models.Model):
     class Redshift:
         distkey = "customer"
         sortkey = "customer"
+
+
+class Event(models.Model):
+    """What Firehose delivered; an event of a customer is there once."""
+
+    customer_no = models.BigIntegerField()
+    event_id = models.UUIDField(default=uuid.uuid4)
+    at = models.DateTimeField()
+    day = models.DateField(null=True)
+    clock = models.TimeField(null=True)
+    path = models.CharField(max_length=20, default="/")
+    length = models.DurationField(null=True)
+    share = models.FloatField(null=True)
+    paid = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    seen = models.BooleanField(default=False)
+    data = models.JSONField(default=dict)
+    made = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer_no", "event_id"], name="one_event_a_customer")]
+
+    class Redshift:
+        distkey = "customer_no"
+        sortkey = "at"
+
+
+class Loose(models.Model):
+    """Nothing says that an event is there once."""
+
+    event_id = models.UUIDField()
+
+    class Redshift:
+        diststyle = "all"
