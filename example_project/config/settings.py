@@ -117,6 +117,8 @@ if environment.flag("HTTPS", default=not DEBUG):
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 HORIZON_SINKS = read_sinks(DATA_DIR, sharded=SHARDED)
+# Views are then in the warehouse alone, and counted there.
+COLLECTS_BY_FIREHOSE = bool(environment.text("FIREHOSE_STREAM"))
 if tasks := read_tasks():
     TASKS = tasks
 REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import models
 
 from horizon_shards.fields import CompositeForeignKey
-from track.models import HOST_LENGTH, PATH_LENGTH
+from track.models import HOST_LENGTH, PATH_LENGTH, Device
 
 
 class Site(models.Model):
@@ -62,3 +62,31 @@ class PathDay(Fact):
 
     def __str__(self) -> str:
         return self.path
+
+
+class PageEvent(models.Model):
+    """A page view as it was collected, where Firehose brings it here in place of a shard; each event is there once."""
+
+    id = models.BigIntegerField(primary_key=True)
+    site = models.ForeignKey(Site, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    event_id = models.UUIDField()
+    time = models.DateTimeField()
+    visitor = models.CharField(max_length=16)
+    path = models.CharField(max_length=PATH_LENGTH)
+    referrer = models.CharField(max_length=HOST_LENGTH, blank=True)
+    browser = models.CharField(max_length=60, blank=True)
+    system = models.CharField(max_length=60, blank=True)
+    device = models.CharField(max_length=10, choices=Device)
+    status = models.PositiveSmallIntegerField()
+    size_bytes = models.PositiveBigIntegerField()
+    is_page = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "event_id"], name="one_page_event_a_site")]
+
+    class Redshift:
+        distkey = "site"
+        sortkey = ("time", "site")
+
+    def __str__(self) -> str:
+        return f"{self.path} at {self.time:%Y-%m-%d %H:%M:%S}"

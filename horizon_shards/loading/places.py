@@ -138,10 +138,14 @@ class S3:
 
     def open(self, stored: Stored) -> IO[bytes]:
         content = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
-        with _told(self.name(stored)):
-            # Of what was listed, and of nothing that has taken its place since.
-            found = self._client.get_object(Bucket=stored.bucket, Key=stored.key, IfMatch=stored.mark)
-            shutil.copyfileobj(found["Body"], content)
+        try:
+            with _told(self.name(stored)):
+                # Of what was listed, and of nothing that has taken its place since.
+                found = self._client.get_object(Bucket=stored.bucket, Key=stored.key, IfMatch=stored.mark)
+                shutil.copyfileobj(found["Body"], content)
+        except BaseException:
+            content.close()
+            raise
         content.seek(0)
         return content
 

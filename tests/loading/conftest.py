@@ -14,7 +14,10 @@ import pytest
 from django.core.management import call_command
 
 from horizon_shards.loading.ledger import loaded_object
+from tests.sinks.conftest import make_sink, server
 from tests.sinks.models import StoredHit
+
+__all__ = ["make_sink", "server"]
 
 Put = Callable[..., Path]
 Load = Callable[..., dict[str, Any]]

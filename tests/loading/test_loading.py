@@ -17,9 +17,11 @@ from django.db import OperationalError, connection
 
 from horizon_shards.loading.ledger import loaded_object
 from horizon_shards.sinks.lines import line_of
-from horizon_shards.sinks.record import record_of
+from horizon_shards.sinks.record import Record, record_of
 from tests.loading import worker
 from tests.loading.conftest import Load, Put, counts, event, stored
+from tests.servers.firehose import Faults, InThread
+from tests.sinks.conftest import MakeSink
 from tests.sinks.models import Note, StoredHit
 
 
@@ -241,3 +243,25 @@ def test_what_cannot_work_is_said_before_anything_is_read(arguments: list[str], 
 def test_a_folder_that_is_not_there_is_an_error(load: Load) -> None:
     with pytest.raises(CommandError, match="is no folder"):
         load(folder="nothing")
+
+
+def test_through_a_firehose_with_faults_nothing_is_lost_or_doubled(
+    load: Load, tmp_path: Path, server: InThread, make_sink: MakeSink
+) -> None:
+    """Records that fail, calls that are throttled, and answers that are lost, so that lines arrive twice."""
+    server.firehose.faults = Faults(fail_every=10, throttle_every=20, unanswered_every=7)
+    sink = make_sink(STREAM="hits-{shard}", SPILL_FOLDER=str(tmp_path / "spill"))
+    for number in range(3_000):
+        columns = event(number, event_id=str(uuid.UUID(int=number)))
+        del columns["_model"]
+        sink.put(Record("sinks.hit", columns, columns["event_id"], "ab"[number % 2]))
+        if number % 200 == 199:  # thirty calls and those that are repeated
+            sink.flush(120)
+    sent = len(server.firehose.events())
+    for key, content in server.firehose.objects():
+        (tmp_path / "bucket" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "bucket" / key).write_bytes(content)
+    report = load()
+    assert (report["rows"], report["duplicates"]) == (3_000, sent - 3_000)
+    assert sent > 3_000
+    assert stored() == list(range(3_000))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import gzip
 import json
 import ssl
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,6 +104,16 @@ class Firehose:
         if self.keeps_lines:
             # As Firehose delivers them: records are joined without anything between.
             self.streams[stream].append(data)
+
+    def objects(self, *, object_bytes: int = 100_000) -> Iterator[tuple[str, bytes]]:
+        """What Firehose would write to S3: keys and contents, of about so many bytes each, packed by gzip."""
+        for stream, parts in self.streams.items():
+            joined, number = b"", 0
+            for last, data in enumerate(parts, 1):
+                joined += data
+                if len(joined) >= object_bytes or last == len(parts):
+                    yield f"2026/11/22/14/{stream}-1-2026-11-22-14-00-00-{number:04}.gz", gzip.compress(joined)
+                    joined, number = b"", number + 1
 
     def events(self, stream: str | None = None) -> list[dict[str, Any]]:
         """The lines that have arrived, read as JSON."""

@@ -13,7 +13,10 @@ from warehouse.loading import load_site
 class Command(BaseCommand):
     """Load all websites; doing it again gives the same facts."""
 
-    help = "Loads the counts of all websites into the warehouse. Running it twice changes nothing."
+    help = (
+        "Loads the counts of all websites into the warehouse; with FIREHOSE_STREAM it counts the events that "
+        "load_firehose has brought there. Running it twice changes nothing."
+    )
 
     def handle(self, **options: Any) -> None:
         """Load and tell."""
