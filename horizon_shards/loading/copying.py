@@ -74,7 +74,7 @@ class ByCopy:
         try:
             copied, known = merge_from_s3(target.model, part.address, **options)
         except CopyFailed as error:
-            if not error.errors:
+            if not error.errors or not all(0 < one.line <= len(part.ordinals) for one in error.errors):
                 raise
             raise Refused(
                 {

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 
+from horizon_shards.exceptions import ConfigurationError
 from horizon_shards.loading.contents import Unreadable
 from horizon_shards.loading.failed import described, is_failed
 from horizon_shards.loading.ledger import ASKED, Ledger
@@ -40,6 +41,9 @@ class Loader:
     ) -> None:
         self.report = Report()
         self._source, self._targets, self._road, self._rejects = source, targets, road, rejects
+        for place in (*others, rejects):
+            if place is not None and f"{source.address.rstrip('/')}/".startswith(f"{place.address.rstrip('/')}/"):
+                raise ConfigurationError(f"{source.address} lies in {place.address}, which is not read: name another.")
         self._others = tuple(f"{place.address.rstrip('/')}/" for place in (*others, rejects) if place is not None)
         self._ledger = Ledger(targets.using)
 

@@ -5,6 +5,9 @@ With ``WAREHOUSE_URL=strict-redshift://...`` the same on a strict local Redshift
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
+
 import pytest
 from conftest import EXAMPLE
 from django.conf import settings
@@ -15,8 +18,8 @@ from config.databases import read_databases
 from horizon_shards.testing import assert_no_redistribution
 from report.period import Period
 from report.trends import by_day, read_trends, top_pages
-from track.models import Website
-from warehouse.models import PathDay, Site, SiteDay
+from track.models import PageView, Website
+from warehouse.models import PageEvent, PathDay, Site, SiteDay
 
 pytestmark = pytest.mark.django_db(databases=["default", "track", "warehouse"])
 
@@ -97,3 +100,30 @@ def test_the_shipped_log(run):
     everything = Period(dates[0], dates.reverse()[0])
     assert sum(row["seen"] for row in by_day(everything)) == days
     assert settings.DATABASES["warehouse"]["ENGINE"]
+
+
+def test_events_of_firehose_are_counted_in_the_warehouse(run, settings):
+    """With ``FIREHOSE_STREAM`` no shard is asked; days before the first event stay as they were."""
+    settings.COLLECTS_BY_FIREHOSE = True
+    site = Website.objects.create(domain="a.example", key="a")
+    fact = {"site_id": site.pk, "visitors": 1, "requests": 1, "errors": 0}
+    SiteDay.objects.bulk_create([SiteDay(day=dt.date(2026, 3, day), views=7, **fact) for day in (1, 2)])
+    assert run("load_warehouse") == "Loaded 1 websites: 0 facts.\n"
+    seen = [(2, "/x/", "v", 200, "desktop"), (2, "/x/", "w", 200, "bot"), (3, "/y/", "v", 404, "desktop")]
+    for number, (day, path, visitor, status, device) in enumerate(seen):
+        time = dt.datetime(2026, 3, day, 23, 59, tzinfo=dt.timezone.utc)
+        plain = {"path": path, "visitor": visitor, "status": status, "device": device, "size_bytes": 1}
+        PageEvent.objects.create(
+            pk=number, site_id=site.pk, event_id=uuid.UUID(int=number), time=time, is_page=status == 200, **plain
+        )
+    for _ in range(2):
+        assert run("load_warehouse") == "Loaded 1 websites: 3 facts.\n"
+        days = SiteDay.objects.order_by("day").values_list("day__day", "views", "visitors", "requests", "errors")
+        assert [*days] == [(1, 7, 1, 1, 0), (2, 1, 1, 2, 0), (3, 0, 0, 1, 1)]
+        assert [*PathDay.objects.values_list("day__day", "path", "views")] == [(2, "/x/", 1)]
+
+
+def test_an_event_has_every_column_that_is_collected():
+    """What a page view has and the event had not would be left out without a word."""
+    columns = {field.column for field in PageEvent._meta.concrete_fields}
+    assert columns == {field.column for field in PageView._meta.concrete_fields}

@@ -232,6 +232,7 @@ def test_killed_in_the_middle_and_run_again_by_two_at_once_it_is_exact(put: Put,
         (["--into=sinks.Hit=shop.Site"], "has no field event_id"),
         (["--batch-rows=0"], "at least 1"),
         (["--rejects=ftp://x"], "s3://bucket/prefix"),
+        (["--rejects=/"], "/nowhere lies in /"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_read(arguments: list[str], says: str) -> None:

@@ -182,7 +182,7 @@ def test_a_crash_in_the_middle_leaves_nothing_and_the_next_run_is_exact(put, loa
     assert not Event.objects.exists()
     assert counts(load()) == (1, 2, 0)
     digest = loaded_object()._base_manager.using("default").get(bucket="lake").digest
-    s3.put_object(Bucket="lake", Key=f"loading/{digest}-0.json.gz", Body=b"left by a loader that was killed")
+    s3.put_object(Bucket="lake", Key=f"horizon-loading/{digest}-0.json.gz", Body=b"left by a loader that was killed")
     assert load()["known"] == 1
     assert keys(s3) == ["hits/a"]
 

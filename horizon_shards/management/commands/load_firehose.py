@@ -49,7 +49,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--staging",
             metavar="ADDRESS",
-            help="Where files for COPY are for a moment; default: loading in the bucket.",
+            help="Where files for COPY are for a moment; default: horizon-loading in the bucket.",
         )
         parser.add_argument("--batch-rows", type=int, default=500, help="Rows of an INSERT; default: 500.")
 
@@ -70,7 +70,10 @@ class Command(BaseCommand):
 
     def _tell(self, report: Report, options: dict[str, Any]) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(report)))
+            told = asdict(report)
+            for line in told["bad_lines"]:
+                del line["text"]  # what visitors sent is nothing for logs
+            self.stdout.write(json.dumps(told))
             return
         would = "would be " if options["dry_run"] else ""
         self.stdout.write(
@@ -104,7 +107,7 @@ def _road(using: str, source: Place, options: dict[str, Any]) -> tuple[Road, lis
     if address is None:
         if not source.address.startswith("s3://"):
             raise ConfigurationError("COPY reads from S3 alone: say by --staging s3://bucket/prefix where it may.")
-        address = "/".join([*source.address.split("/")[:3], "loading"])
+        address = "/".join([*source.address.split("/")[:3], "horizon-loading"])
     staging = _place(address, options)
     return ByCopy(using, staging, region=options["region"] or "", iam_role=options["iam_role"]), [staging]
 
