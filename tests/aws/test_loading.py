@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from horizon_shards.loading.ledger import loaded_object
 from horizon_shards.loading.places import S3
 from tests.aws.conftest import CREDENTIALS
-from tests.loading.conftest import counts, event, stored
+from tests.loading.conftest import counts, event, forget_objects, stored
 
 Load = Callable[..., dict[str, Any]]
 
@@ -32,6 +32,7 @@ def s3(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def load(moto_url: str, transactional_db: None) -> Load:
     """Loads from the bucket into ``default``; the report."""
+    forget_objects()
 
     def run(address: str, *arguments: str) -> dict[str, Any]:
         out = StringIO()
