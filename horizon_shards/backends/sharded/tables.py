@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Model
 from django.db.models.sql import Query
 from django.db.models.sql.constants import LOUTER
@@ -127,7 +129,8 @@ def check_joins_of_compiling(query: Query, database: str, connection: Any) -> No
         # An annotation has its joins already, and may be an aggregate that can never hold.
         query.order_by = tuple(term for term in query.order_by if _name_of(term) not in query.annotations)
         query.default_ordering = False
-    connection.ops.compiler("SQLCompiler")(query, connection, connection.alias).pre_sql_setup()
+    with suppress(EmptyResultSet):  # then nothing is sent
+        connection.ops.compiler("SQLCompiler")(query, connection, connection.alias).pre_sql_setup()
     Tables(query, database)
 
 
