@@ -10,7 +10,7 @@ import django
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 def main() -> int:
