@@ -6,15 +6,19 @@ With ``WAREHOUSE_URL=strict-redshift://...`` the same on a strict local Redshift
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import uuid
 
 import pytest
 from conftest import EXAMPLE
 from django.conf import settings
+from django.db import connections
 from django.db.models import Sum
 
 from aggregate.models import DailyCount
 from config.databases import read_databases
+from horizon_shards.sinks.lines import line_of
+from horizon_shards.sinks.record import record_of
 from horizon_shards.testing import assert_no_redistribution
 from report.period import Period
 from report.trends import by_day, read_trends, top_pages
@@ -127,3 +131,47 @@ def test_an_event_has_every_column_that_is_collected():
     """What a page view has and the event had not would be left out without a word."""
     columns = {field.column for field in PageEvent._meta.concrete_fields}
     assert columns == {field.column for field in PageView._meta.concrete_fields}
+
+
+@pytest.fixture
+def deliver(tmp_path, monkeypatch):
+    """Writes an object of lines where ``load_firehose`` of this warehouse reads; gives its address."""
+    if "redshift" not in settings.DATABASES["warehouse"]["ENGINE"]:
+        yield lambda key, content: (tmp_path / key).write_bytes(content) and str(tmp_path)
+        return
+    server = pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
+    boto3 = pytest.importorskip("boto3", reason="pip install boto3")
+    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "eu-west-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    stand_in = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    stand_in.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*stand_in.get_host_and_port()))
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    yield lambda key, content: client.put_object(Bucket="lake", Key=key, Body=content) and "s3://lake/"
+    connections["warehouse"].close()
+    stand_in.stop()
+
+
+@pytest.mark.django_db(databases=["default", "track", "warehouse"], transaction=True)
+def test_what_firehose_delivered_is_on_the_page(run, client, settings, deliver):
+    """By COPY and MERGE on Redshift; twice delivered and twice loaded it is counted once."""
+    settings.COLLECTS_BY_FIREHOSE = True
+    sites = [Website.objects.create(domain=f"{name}.example", key=name) for name in "ab"]
+    noon = dt.datetime(2026, 3, 2, 12, tzinfo=dt.timezone.utc)
+    views = [
+        PageView(site=sites[n % 2], time=noon, visitor=f"{n % 3}", path="/x/", device="desktop") for n in range(10)
+    ]
+    content = gzip.compress(b"".join(line_of(record_of(view)) for view in views))
+    deliver("1.gz", content)
+    address = deliver("2.gz", content)
+    told = [run("load_firehose", address, "--into=track.PageView=warehouse.PageEvent") for _ in range(2)]
+    assert told[0].startswith("2 objects loaded: 10 rows, 10 duplicates")
+    assert told[1].startswith("0 objects loaded: 0 rows, 0 duplicates, 0 rejected lines. 2 objects were loaded")
+    assert PageView.objects.count() == 0
+    run("load_warehouse")
+    pages = client.get("/trends/?days=0").context["trends"].pages
+    assert [(page.domain, page.path, page.views) for page in pages] == [
+        ("a.example", "/x/", 5),
+        ("b.example", "/x/", 5),
+    ]
