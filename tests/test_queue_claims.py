@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from threading import Barrier
+from typing import Any
 
 import pytest
 from django.db import connections
 
+from horizon_shards.exceptions import TaskTimeout
+from horizon_shards.queues import task, task_options
+from horizon_shards.queues.api import task_backends
+from horizon_shards.queues.attempt import Attempt
 from horizon_shards.queues.claims import Answer, Claims
 from horizon_shards.queues.message import Message
 from horizon_shards.queues.models import Claim
+from horizon_shards.queues.queue import Received
 from horizon_shards.queues.settings import QueueSettings
 
 pytestmark = pytest.mark.django_db(databases=["default", "oracle"], transaction=True)
@@ -78,3 +85,31 @@ def test_what_is_released_may_be_taken_at_once(claims: Claims) -> None:
     assert claims.take(CALL, owner="other").state == "held"
     claims.release(CALL.digest, owner="one")
     assert claims.take(CALL, owner="other").state == "taken"
+
+
+#: A query of two seconds; SQLite has none.
+SLEEP = {"postgresql": "SELECT pg_sleep(2)", "mysql": "SELECT SLEEP(2)"}
+
+
+@task
+@task_options(timeout_seconds=0.3)
+def sleep_in_the_database() -> None:
+    connection = connections["oracle"]
+    with connection.cursor() as cursor:
+        if connection.vendor in SLEEP:
+            cursor.execute(SLEEP[connection.vendor])
+            cursor.fetchall()
+        else:
+            time.sleep(2)
+
+
+def test_a_time_out_in_a_query_gives_the_claim_back(settings: Any) -> None:
+    """Although the connection that is to do so was in the middle of something."""
+    options = {"CLAIMS": "oracle", "RETRY_SECONDS": 5}
+    settings.TASKS = {"default": {"BACKEND": "horizon_shards.queues.SQSBackend", "OPTIONS": options}}
+    backend = task_backends["default"]
+    body = Message("i", sleep_in_the_database.module_path, "i", datetime.now(timezone.utc)).encode()
+    outcome = Attempt(backend, backend.queue("default"), Received(body, "receipt", "id", 1)).run()
+    assert isinstance(outcome.error, TaskTimeout)
+    assert 2.5 <= outcome.hide_seconds <= 5
+    assert not Claim.objects.using("oracle").exists()

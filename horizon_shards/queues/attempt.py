@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import Error, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.module_loading import import_string
 
-from horizon_shards.exceptions import MessageRefused, QueueError, TaskTimeout
+from horizon_shards.exceptions import MessageRefused, QueueError
 from horizon_shards.queues.api import InvalidTask, Task, TaskContext, TaskError, TaskResult, TaskResultStatus, signals
 from horizon_shards.queues.backend import SQSBackend, new_result, seconds_until
 from horizon_shards.queues.claims import Claims
@@ -68,9 +69,6 @@ class Attempt:
         try:
             return self._run()
         except (Exception, SystemExit) as error:
-            if isinstance(error, TaskTimeout):
-                # It may have been in the middle of a query.
-                connections.close_all()
             self._tell(error)
             return Outcome(is_done=False, hide_seconds=self._backoff_seconds(), error=error)
         finally:
@@ -106,7 +104,9 @@ class Attempt:
             ):
                 self._perform(task, message, seconds=seconds)
         except BaseException:
-            with suppress(DatabaseError):  # a lease ends by itself
+            # It may have been ended in the middle of a query.
+            close_all()
+            with suppress(Error):  # a lease ends by itself
                 self.claims.release(message.digest, owner=self.owner)
             raise
 
@@ -204,6 +204,15 @@ class Attempt:
 
 def close_obsolete() -> None:
     """As ``close_old_connections()``, but for those of a ``TestCase``, whose transaction is the test's."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+    for connection in _own_connections():
+        connection.close_if_unusable_or_obsolete()
+
+
+def close_all() -> None:
+    """As ``connections.close_all()``, with the same exception."""
+    for connection in _own_connections():
+        connection.close()
+
+
+def _own_connections() -> list[BaseDatabaseWrapper]:
+    return [connection for connection in connections.all(initialized_only=True) if not connection.in_atomic_block]
