@@ -25,12 +25,12 @@ from tests.sinks.conftest import MakeSink
 from tests.sinks.models import Note, StoredHit
 
 
-@pytest.mark.parametrize("between", ["\n", "", " \r\n\n"])
-@pytest.mark.parametrize("name", ["2026/03/01/12/s-1-a", "2026/03/01/12/s-1-a.gz"])
-def test_records_are_rows_however_they_are_joined_and_packed(put: Put, load: Load, name: str, between: str) -> None:
-    put(name, *map(event, range(1, 1_202)), between=between)
-    assert counts(load()) == (1, 1_201, 0)
-    assert stored() == list(range(1, 1_202))
+def test_records_are_rows_however_they_are_joined_and_packed(put: Put, load: Load) -> None:
+    kinds = [(between, end) for between in ("\n", "", " \r\n\n") for end in ("", ".gz")]
+    for kind, (between, end) in enumerate(kinds):
+        put(f"2026/03/01/12/s-{kind}{end}", *(event(kind * 1_000 + n) for n in range(601)), between=between)
+    assert counts(load()) == (6, 6 * 601, 0)
+    assert stored() == sorted(kind * 1_000 + n for kind in range(6) for n in range(601))
 
 
 def test_what_a_sink_writes_is_what_is_stored(put: Put, load: Load) -> None:
