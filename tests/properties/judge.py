@@ -108,6 +108,9 @@ def _compare(query: Query, expected: Outcome, found: Outcome, tested: Side) -> t
 #: What SQLite, MariaDB, MySQL and PostgreSQL say of SQL that makes no sense.
 INVALID = re.compile("syntax error|no such column|misuse|Unknown column|missing FROM-clause|column .* does not exist")
 
+#: What Python says of a year that no date has, if a query is made of it at all.
+BEYOND = re.compile(r"year -?\d+ is out of range")
+
 
 def fault_of_django(expected: Outcome) -> str | None:
     """Why what one database gives is no answer that anything can be compared with; None where it is one.
@@ -116,6 +119,8 @@ def fault_of_django(expected: Outcome) -> str | None:
     """
     if isinstance(expected.error, OperationalError | ProgrammingError) and INVALID.search(str(expected.error)):
         return "Django makes no valid SQL"
+    if isinstance(expected.error, ValueError) and BEYOND.fullmatch(str(expected.error)):
+        return "Django cannot write the year"
     values = expected.value.values() if isinstance(expected.value, dict) else ()
     return "Django gives NotImplemented" if any(value is NotImplemented for value in values) else None
 

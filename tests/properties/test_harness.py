@@ -70,6 +70,9 @@ def test_a_fault_of_django_is_counted_and_not_compared() -> None:
     ours = Outcome({"a": 0, "z": 1})
     assert _compare(query, Outcome({"a": 0, "z": NotImplemented}), ours, OTHER)[0] == "no right answer"
     assert _compare(query, Outcome({"a": 0, "z": None}), ours, OTHER)[0] == "different"
+    beyond = Outcome(None, ValueError("year -1000000 is out of range"))
+    assert _compare(query, beyond, Outcome([]), OTHER)[0] == "no right answer"
+    assert _compare(query, Outcome(None, ValueError("another")), Outcome([]), OTHER)[0] == "different"
     tally = Tally()
     tally.add(Verdict(query, "no right answer", "Django gives NotImplemented"))
     assert tally.unanswered == {"Django gives NotImplemented": 1}
