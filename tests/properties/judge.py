@@ -106,7 +106,10 @@ def _compare(query: Query, expected: Outcome, found: Outcome, tested: Side) -> t
 
 
 #: What SQLite, MariaDB, MySQL and PostgreSQL say of SQL that makes no sense.
-INVALID = re.compile("syntax error|no such column|misuse|Unknown column|missing FROM-clause|column .* does not exist")
+INVALID = re.compile(
+    "syntax error|no such column|misuse|Unknown column|missing FROM-clause|column .* does not exist|"
+    "different number of columns"
+)
 
 #: What Python says of a year that no date has, if a query is made of it at all.
 BEYOND = re.compile(r"year -?\d+ is out of range")

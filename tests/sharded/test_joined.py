@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connections
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Upper
 from django.db.transaction import atomic
 from django.test.utils import CaptureQueriesContext
@@ -17,7 +17,7 @@ from horizon_shards.context import allow_federation
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.testing import capture_shards
 from horizon_shards.topology import get_group
-from tests.shop.models import Country, Session, Site, Visit
+from tests.shop.models import Country, Session, Site, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
 
@@ -131,6 +131,15 @@ def test_order(sites: list[Site], edited: list[Visit]) -> None:
     assert by_annotation[0]["pk"] == max(visit.pk for visit in edited if sites.index(visit.site) % 3 == 0)
     related = Visit.objects.order_by("site__name", "pk").select_related("visitor", "site")
     assert [visit.visitor.site_id for visit in related] == [visit.site_id for visit in related]
+
+
+def test_an_order_by_what_can_never_hold(visits: list[Visit]) -> None:
+    """Django finds the whole answer empty: a value for it stands in the SELECT, but not in the ORDER BY."""
+    never = Subquery(Visit.objects.filter(path__in=[], visitor=OuterRef("pk")).values("ms")[:1])
+    rows = Visitor.objects.annotate(n=never)
+    for order in (("n",), ("id", "n"), ("site__name", "n")):
+        assert list(rows.order_by(*order).values("site")) == []
+    assert rows.count() == Visitor.objects.count() > 0
 
 
 def test_rows_without_the_other_row_of_an_inner_join(sites: list[Site], visits: list[Visit]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import BinaryField, F
 from django.db.models.expressions import Col, Expression
@@ -83,7 +84,11 @@ def with_resolved_order(query: Any, lead: Any) -> Any:
     """The query with its order as expressions, and the joins that these need."""
     probe = query.clone()
     probe.select_related = False
-    _, order_by, _ = lead.ops.compiler("SQLCompiler")(probe, lead, lead.alias).pre_sql_setup()
+    try:
+        _, order_by, _ = lead.ops.compiler("SQLCompiler")(probe, lead, lead.alias).pre_sql_setup()
+    except EmptyResultSet:
+        # What can never hold is in the order: compiling will find that there are no rows, and nothing is sent.
+        return query
     return with_parts(
         query,
         alias_map=probe.alias_map,
