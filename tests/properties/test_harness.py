@@ -73,6 +73,9 @@ def test_a_fault_of_django_is_counted_and_not_compared() -> None:
     beyond = Outcome(None, ValueError("year -1000000 is out of range"))
     assert _compare(query, beyond, Outcome([]), OTHER)[0] == "no right answer"
     assert _compare(query, Outcome(None, ValueError("another")), Outcome([]), OTHER)[0] == "different"
+    case = '{}.annotate(n=Count("id", filter=Q(ms__in=[]))).annotate(c=Case(When(n=0, then=Value(2))))'
+    dropped = Query("Visit", (), (), (), False, None, Terminal("value", f"list({case})"))
+    assert _compare(dropped, Outcome([None]), Outcome([2]), OTHER)[0] == "no right answer"
     tally = Tally()
     tally.add(Verdict(query, "no right answer", "Django gives NotImplemented"))
     assert tally.unanswered == {"Django gives NotImplemented": 1}
