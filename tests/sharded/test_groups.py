@@ -146,6 +146,6 @@ def test_groups_are_counted_whose_order_is_of_an_aggregate_that_can_never_hold(v
         assert rows.order_by(*order).count() in (0, 60)
     assert len(rows.order_by("n", "id")[:3]) == 3
     in_an_expression = rows.order_by((F("n") * 2).desc())
-    # Here Django lets the aggregate empty the whole answer, but on MySQL.
-    assert in_an_expression.count() == len(in_an_expression)
+    # Here Django lets the aggregate empty the whole answer, but on MySQL, and before Django 6 its count.
     assert len(in_an_expression) in (0, 60)
+    assert in_an_expression.count() in (len(in_an_expression), 60)

@@ -112,3 +112,12 @@ def test_rows_that_a_far_join_repeats_are_not_windowed_before(visits: list[Visit
 def test_rows_that_a_far_join_repeats_are_windowed_where_they_are_gathered(visits: list[Visit]) -> None:
     with allow_federation(10_000):
         assert len(far_rows_beside_a_window()) == len(visits) ** 2
+
+
+@pytest.mark.sqlite_only
+def test_counting_a_part_of_a_condition_on_a_window_where_the_rows_are_gathered(visits: list[Visit]) -> None:
+    first = numbered().filter(place__lte=2).order_by("site__name", "ms").values("id")
+    with allow_federation(10_000):
+        assert first[:3].count() == 3
+        assert first[20:].count() == 4
+        assert first[1:3].aggregate(Sum("ms")) == {"ms__sum": 1}

@@ -141,10 +141,10 @@ class Federated(ForeignRelations):
         yield f"  {sql}"
 
 
-def _compiler_of(
-    query: Any, connection: Any, using: Any = None, connection_given: Any = None, elide_empty: bool = True
-) -> Any:
-    return connection.ops.compiler(query.compiler)(query, connection, None, elide_empty)
+def _compiler_of(query: Any, private: Any, using: Any = None, *, elide_empty: bool = True) -> Any:
+    # Once: a clone would have it, too, and be given the connection by Django.
+    del query.get_compiler
+    return private.ops.compiler(query.compiler)(query, private, None, elide_empty)
 
 
 class OrFederated:
