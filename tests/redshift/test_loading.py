@@ -36,11 +36,14 @@ def s3(monkeypatch):
     host, port = stand_in.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     connection.close()
+    # What moto keeps is the process's: other tests' as well, and in the end theirs again.
+    reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+    urllib.request.urlopen(reset).close()
     client = boto3.client("s3")
     client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     yield client
     connection.close()
-    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
+    urllib.request.urlopen(reset).close()
     stand_in.stop()
 
 
