@@ -17,6 +17,12 @@
 ``QUEUE_PREFIX``
     Stands in front of ``default`` in the name of the SQS queue that tasks go to, like ``stats-``; with it
     ``QUEUE_ENDPOINT``, and what boto3 reads itself. Without it a task is run where it is enqueued.
+``DYNAMODB_PREFIX``
+    Stands in front of ``visitors`` and ``claims`` in the names of the tables of DynamoDB that profiles of visitors go
+    to, like ``stats-``; with it ``DYNAMODB_ENDPOINT``, and what boto3 reads itself. Without it profiles are asked of
+    the stored views.
+``PROFILE_DAYS``
+    For how many days after its last view a profile is kept; 0: there are none. Default: 30.
 ``REPORTS_A_MINUTE``
     How many reports the tracker takes from one address in a minute; 0: any number. Default: 600.
 ``CONSENT_REQUIRED``
@@ -38,6 +44,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 from config.collecting import read_sinks
 from config.databases import read_databases
+from config.profiles import read_profiles
 from config.queues import read_tasks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -121,6 +128,7 @@ HORIZON_SINKS = read_sinks(DATA_DIR, sharded=SHARDED)
 COLLECTS_BY_FIREHOSE = bool(environment.text("FIREHOSE_STREAM"))
 if tasks := read_tasks():
     TASKS = tasks
+VISITOR_PROFILES = read_profiles()
 REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)
 CONSENT_REQUIRED = environment.flag("CONSENT_REQUIRED", default=False)
 VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY

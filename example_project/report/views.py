@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from report import dashboard, period, placement
+from report import dashboard, period, placement, visitors
 from report.overview import Overview, read_overview
 from report.trends import read_trends
 from track.models import Website
@@ -61,6 +61,7 @@ def site(request: HttpRequest, key: str) -> HttpResponse:
         "days": days,
         "choices": period.CHOICES,
         "period": shown,
+        "visitors": visitors.latest(website),
     }
     if shown is not None:
         context |= {

@@ -12,6 +12,7 @@ from django.utils import timezone
 from horizon_shards.sinks import sink_of
 from track.agents import describe
 from track.models import PageView, Website
+from track.profiles import remember
 from track.visitors import visitor_hash
 
 
@@ -32,9 +33,9 @@ def refuses(request: HttpRequest, *, has_consented: bool = False) -> bool:
 
 
 def store(request: HttpRequest, *, site: Website, hit: Hit) -> None:
-    """Put a view into the sink of the settings: the website's shard, or the stream of that shard.
+    """Put a view into the sink of the settings: the website's shard, or the stream of that shard. Then into a profile.
 
-    Raises ``DatabaseError`` or ``SinkError`` where it is not taken; the same event again is no error.
+    Raises ``DatabaseError`` or ``SinkError`` where the sink does not take it; the same event again is no error.
     """
     now, user_agent = timezone.now(), request.headers.get("User-Agent", "")[:1_000]
     agent = describe(user_agent)
@@ -50,6 +51,7 @@ def store(request: HttpRequest, *, site: Website, hit: Hit) -> None:
         device=agent.device,
     )
     sink_of(PageView).put(view)
+    remember(view)
 
 
 def client_address(request: HttpRequest) -> str:
