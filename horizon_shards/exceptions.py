@@ -120,6 +120,22 @@ class CommitUnknown(HorizonShardsError, OperationalError):
         self.connection_id = connection_id
 
 
+class ConnectionLimit(HorizonShardsError, OperationalError):
+    """The process has as many connections to a database as ``MAX_CONNECTIONS`` allows, and none came free.
+
+    ``alias`` names the database. ``args`` are a code (0: no server has said this) and a message.
+    """
+
+    def __init__(self, alias: str, limit: int, seconds: float) -> None:
+        super().__init__(
+            0,
+            f"database {alias!r}: this process has {limit} connections to it, as many as CLUSTER['MAX_CONNECTIONS'] "
+            f"allows, and none came free in {seconds:g} s (CLUSTER['DEADLINE_SECONDS']). Raise it, use fewer "
+            "threads, or give connections up sooner: CLUSTER['POOL'], CONN_MAX_AGE, CLUSTER['IDLE_SECONDS'].",
+        )
+        self.alias = alias
+
+
 class SinkError(HorizonShardsError, RuntimeError):
     """A sink did not take a record, or has not handed on all of them; the cause is what stopped it."""
 

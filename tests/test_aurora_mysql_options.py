@@ -30,6 +30,9 @@ def test_everything_can_be_said() -> None:
                 "IAM": True,
                 "SECRET": "track",
                 "REGION": "eu-west-1",
+                "MAX_CONNECTIONS": 4,
+                "IDLE_SECONDS": 30,
+                "POOL": True,
             },
         },
     )
@@ -41,7 +44,21 @@ def test_everything_can_be_said() -> None:
         iam=True,
         secret="track",
         region="eu-west-1",
+        max_connections=4,
+        idle_seconds=30.0,
+        pool=True,
     )
+
+
+def test_connections_in_a_pool_do_not_wait_for_ever() -> None:
+    assert read_options("track_1", {"CLUSTER": {"POOL": True}}).idle_seconds == 60.0
+    assert read_options("track_1", {"CLUSTER": {}}).idle_seconds is None
+
+
+@pytest.mark.parametrize("beside", [{"CONN_MAX_AGE": None}, {"OPTIONS": {"read_default_file": "/etc/my.cnf"}}])
+def test_a_pool_refuses_settings_under_which_a_session_cannot_be_shared(beside: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"DATABASES\['track_1'\]\['CLUSTER'\]\['POOL'\] needs"):
+        read_options("track_1", {"CLUSTER": {"POOL": True}, **beside})
 
 
 @pytest.mark.parametrize(
@@ -51,6 +68,8 @@ def test_everything_can_be_said() -> None:
         ({"ROLE": "writer"}, r"\['ROLE'\] must be one of primary, replica"),
         ({"INSTANCES": "a,b"}, r"\['INSTANCES'\] must be a list"),
         ({"DEADLINE_SECONDS": 0}, r"\['DEADLINE_SECONDS'\] must be more than 0"),
+        ({"MAX_CONNECTIONS": 0}, r"\['MAX_CONNECTIONS'\] must be a whole number of at least 1, or None, not 0"),
+        ({"IDLE_SECONDS": -1}, r"\['IDLE_SECONDS'\] must be more than 0"),
         (["a"], "must be a dict"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
 from django.db import Error, NotSupportedError
@@ -12,9 +12,9 @@ from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 
 from horizon_shards.backends.aurora_mysql.codes import NOT_COMMITTED, SERVER_GONE, code_of, says_lost, says_read_only
-from horizon_shards.backends.aurora_mysql.connecting import Connecting
 from horizon_shards.backends.aurora_mysql.features import DatabaseFeatures
-from horizon_shards.backends.aurora_mysql.options import ClusterOptions, is_rds, read_options
+from horizon_shards.backends.aurora_mysql.options import is_rds
+from horizon_shards.backends.aurora_mysql.sparing import SparingConnection
 from horizon_shards.backends.aurora_mysql.topology import takes_writes
 from horizon_shards.exceptions import CommitUnknown, ConfigurationError
 
@@ -53,7 +53,7 @@ class CursorWrapper(base.CursorWrapper):
             return super().executemany(query, args)
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(SparingConnection):
     """Django's MySQL connection, that knows its role and leaves a server which has lost it."""
 
     features_class = DatabaseFeatures
@@ -61,13 +61,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_connecting = False
-        self._is_patient = False
         self._has_ended = False
-
-    @cached_property
-    def cluster(self) -> ClusterOptions:
-        """The setting ``CLUSTER``."""
-        return read_options(self.alias, self.settings_dict)
 
     @cached_property
     def wrap_database_errors(self) -> NotingErrors:
@@ -89,14 +83,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             )
         return params
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Connect to a server of the cluster that has the role."""
-        return Connecting(self.alias, self.cluster, conn_params, super().get_new_connection).connection()
-
     def open_beside(self) -> Any:
         """Another driver's connection to the very server that this one is connected to."""
-        params = self.get_connection_params()
-        return Connecting(self.alias, self.cluster, params, super().get_new_connection).open(self.connection.address)
+        return self.connecting(self.get_connection_params()).open(self.connection.address)
 
     def connect(self) -> None:
         """Connect; nothing is kept of a connection that could not be set up."""
@@ -142,12 +131,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> None:
         self._hang_up()
         self._is_patient = False
-
-    def _hang_up(self) -> None:
-        """Close the driver's connection; one that is lost raises at that too."""
-        with suppress(self.Database.Error):
-            if self.connection is not None:
-                self.connection.close()
 
     # Transactions.
 
@@ -202,6 +185,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         """Django's cursor, with what :class:`CursorWrapper` adds."""
         self._has_ended = False
+        self.note_use()
         return CursorWrapper(self.connection.cursor(), self)
 
     def note(self, error: BaseException) -> None:

@@ -72,6 +72,26 @@ class Connecting:
             time.sleep(pause)
         raise AssertionError("pauses() does not end")
 
+    def revive(self, raw: Any) -> bool:
+        """Make a connection that waited in the pool as new: whether it lives and the server still has the role.
+
+        Its session forgets variables, locks, temporary tables and transactions, and keeps its number.
+        """
+        try:
+            params = self.credentials.added_to({**self.params, "host": raw.address.host, "port": raw.address.port})
+            raw.change_user(params.get("user", ""), params.get("password", ""), params.get("database", ""))
+            if params.get("collation"):
+                raw.set_character_set(params["charset"], params["collation"])
+            if params.get("sql_mode"):
+                raw.set_sql_mode(params["sql_mode"])
+            if params.get("init_command"):
+                raw.query(params["init_command"])
+                raw.store_result()
+            return self._will_do(raw)
+        except MySQLError:
+            _close(raw)
+            return False
+
     def _candidates(self) -> list[Address]:
         if "unix_socket" in self.params:
             return [self.endpoint]

@@ -10,12 +10,25 @@ from typing import Any, Final, NamedTuple
 
 from horizon_shards.exceptions import ConfigurationError
 
-CLUSTER_KEYS: Final = {"ROLE", "INSTANCES", "INSTANCE_HOST", "DEADLINE_SECONDS", "IAM", "SECRET", "REGION"}
+CLUSTER_KEYS: Final = {
+    "ROLE",
+    "INSTANCES",
+    "INSTANCE_HOST",
+    "DEADLINE_SECONDS",
+    "IAM",
+    "SECRET",
+    "REGION",
+    "MAX_CONNECTIONS",
+    "IDLE_SECONDS",
+    "POOL",
+}
 ROLES: Final = ("primary", "replica")
 DEFAULT_PORT: Final = 3306
 DEADLINE_SECONDS: Final = 15.0
 #: Of a replica: the primary answers instead.
 REPLICA_DEADLINE_SECONDS: Final = 2.0
+#: Of connections in a pool.
+POOL_IDLE_SECONDS: Final = 60.0
 #: A cluster endpoint of Aurora; reader and custom endpoints have more words before the account's.
 AURORA_ENDPOINT: Final = re.compile(
     r"[^.]+\.cluster-(?P<account>[a-z0-9]+)\.(?P<region>[a-z0-9-]+)\.rds\.(?P<domain>amazonaws\.com(\.cn)?)"
@@ -46,6 +59,12 @@ class ClusterOptions:
     iam: bool = False
     secret: str | None = None
     region: str | None = None
+    #: The most connections of this process; None: as many as its threads open.
+    max_connections: int | None = None
+    #: A connection that was not used for so long is closed; None: ``CONN_MAX_AGE`` alone decides.
+    idle_seconds: float | None = None
+    #: Whether a connection waits for another thread when a request has ended.
+    pool: bool = False
 
 
 def read_options(alias: str, settings: Mapping[str, Any]) -> ClusterOptions:
@@ -62,10 +81,12 @@ def read_options(alias: str, settings: Mapping[str, Any]) -> ClusterOptions:
         role=role,
         instances=tuple(address(text, port=port) for text in _instances(given, where)),
         instance_host=given.get("INSTANCE_HOST") or instance_host(settings.get("HOST") or ""),
-        deadline_seconds=_seconds(given.get("DEADLINE_SECONDS", deadline), where),
+        deadline_seconds=_seconds(given, "DEADLINE_SECONDS", deadline, where),
         iam=bool(given.get("IAM", False)),
         secret=given.get("SECRET"),
         region=given.get("REGION") or _region(settings.get("HOST") or ""),
+        max_connections=_count(given, "MAX_CONNECTIONS", where),
+        **_idle(given, settings, where),
     )
 
 
@@ -108,7 +129,28 @@ def _instances(given: Mapping[str, Any], where: str) -> list[str]:
     return list(instances)
 
 
-def _seconds(value: Any, where: str) -> float:
+def _idle(given: Mapping[str, Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What becomes of a connection that nobody uses."""
+    pool = bool(given.get("POOL", False))
+    if pool and settings.get("CONN_MAX_AGE", 0) != 0:
+        raise ConfigurationError(f"{where}['POOL'] needs CONN_MAX_AGE 0: threads that keep connections share none.")
+    if pool and "read_default_file" in settings.get("OPTIONS", {}):
+        raise ConfigurationError(f"{where}['POOL'] needs OPTIONS without read_default_file: say there what it says.")
+    seconds = POOL_IDLE_SECONDS if pool else None
+    if given.get("IDLE_SECONDS") is not None:
+        seconds = _seconds(given, "IDLE_SECONDS", 0.0, where)
+    return {"pool": pool, "idle_seconds": seconds}
+
+
+def _count(given: Mapping[str, Any], key: str, where: str) -> int | None:
+    value = given.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ConfigurationError(f"{where}[{key!r}] must be a whole number of at least 1, or None, not {value!r}.")
+    return value
+
+
+def _seconds(given: Mapping[str, Any], key: str, default: float, where: str) -> float:
+    value = given.get(key, default)
     if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-        raise ConfigurationError(f"{where}['DEADLINE_SECONDS'] must be more than 0, not {value!r}.")
+        raise ConfigurationError(f"{where}[{key!r}] must be more than 0, not {value!r}.")
     return float(value)
