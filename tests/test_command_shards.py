@@ -76,7 +76,7 @@ class TestStates:
         assert [line.split()[0] for line in text.splitlines() if line and line[0] != " "] == ["track", "crm", "log"]
         (row,) = [line.split() for line in text.splitlines() if line.split()[:1] == ["crm-full"]]
         assert row[:4] == ["crm-full", "primary", "crm_full", "up,"]
-        assert row[-5:] == ["0", "0", "0", "-", "-"]
+        assert row[-7:] == ["0", "0", "0", "-", "-", "-", "-"]
         assert "shop.Customer: 0 rows" in text
 
     def test_rows_need_not_be_counted(self) -> None:

@@ -16,6 +16,7 @@ from horizon_shards.declarations import declare_by_default
 from horizon_shards.mapping import BucketMapping, DirectoryMapping, RangeMapping
 from horizon_shards.models.deletion import SHARD_HANDLERS
 from horizon_shards.queues.settings import KEYS as QUEUE_KEYS
+from horizon_shards.rollout.budget import KEYS as BUDGET_KEYS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
@@ -62,6 +63,11 @@ def test_the_keys_and_classes_of_the_mapping_have_rows_and_no_others() -> None:
 
 def test_every_key_of_a_cluster_has_a_row_and_no_other() -> None:
     assert names_in("Keys of `CLUSTER`", PAGE.with_name("aurora.md")) == CLUSTER_KEYS
+
+
+def test_every_key_of_the_connections_has_a_row_and_no_other() -> None:
+    heading = "How many there are, and how many there can be"
+    assert {name for name in names_in(heading, PAGE.with_name("connections.md")) if name.isupper()} == BUDGET_KEYS
 
 
 def test_every_option_of_the_queues_has_a_row_and_no_other() -> None:

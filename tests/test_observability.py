@@ -88,7 +88,8 @@ def test_durations_are_counted_by_shard(spans: InMemorySpanExporter, reader: InM
     list(Visitor.objects.filter(name="nobody"))
     data = reader.get_metrics_data()
     assert data is not None
-    (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics
+    (metric,) = [each for each in metrics if each.name != "db.client.connection.count"]
     assert (metric.name, metric.unit) == ("db.client.operation.duration", "s")
     points = [point for point in metric.data.data_points if point.attributes["db.operation.name"] == "SELECT"]
     assert {point.attributes["horizon.shard"] for point in points} == set(get_group("track").shard_names)
@@ -103,3 +104,22 @@ def test_a_connection_is_told_of_once_and_not_at_all_afterwards(spans: InMemoryS
     assert sum(isinstance(wrapper, Instrument) for wrapper in wrappers) == 1
     uninstrument()
     assert not any(isinstance(wrapper, Instrument) for wrapper in wrappers)
+
+
+def test_the_connections_of_the_process_are_counted(spans: InMemorySpanExporter, reader: InMemoryMetricReader) -> None:
+    for shard in get_group("track").shard_names:
+        connections[get_group("track").primaries[shard]].ensure_connection()
+    values = counted(reader)
+    assert values["track_1", "used"] >= 1
+    assert values["track_1", "idle"] == 0
+    uninstrument()
+    assert counted(reader) == {}
+
+
+def counted(reader: InMemoryMetricReader) -> dict[tuple[str, str], int]:
+    """Connections by alias and state."""
+    data: Any = reader.get_metrics_data()
+    told = data.resource_metrics if data else ()
+    metrics = [each for part in told for scope in part.scope_metrics for each in scope.metrics]
+    points = [point for each in metrics if each.name == "db.client.connection.count" for point in each.data.data_points]
+    return {(p.attributes["horizon.alias"], p.attributes["db.client.connection.state"]): p.value for p in points}

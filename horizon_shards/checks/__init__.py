@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from horizon_shards.checks.caches import check_caches
 from horizon_shards.checks.catalogue import CATALOGUE
+from horizon_shards.checks.connections import check_budget, check_servers
 from horizon_shards.checks.mapping import check_mappings, check_stored_assignments
 from horizon_shards.checks.settings import check_settings
 from horizon_shards.checks.sinks import check_sinks
@@ -51,10 +52,12 @@ def register_checks() -> None:
     register(check_settings, TAG)
     register(check_sinks, TAG)
     register(check_caches, TAG)
+    register(check_budget, TAG)
     register(check_mappings, TAG)
     register(check_models, TAG, Tags.models)
     register(check_stored_assignments, TAG, Tags.database)
     register(check_prepared_transactions, TAG, Tags.database)
+    register(check_servers, TAG, Tags.database)
 
 
 __all__ = ["CATALOGUE", "check_model", "check_models", "register_checks"]

@@ -12,6 +12,7 @@ from django.db.backends.signals import connection_created
 from horizon_shards.backends.sharded.execute import around_scatter
 from horizon_shards.conf import is_sharded
 from horizon_shards.exceptions import ConfigurationError
+from horizon_shards.observability.counting import create_counter
 from horizon_shards.observability.statement import Instrument
 
 NAME = "horizon_shards"
@@ -19,15 +20,17 @@ METRIC = "db.client.operation.duration"
 
 _tracer: Any = None
 _duration: Any = None
+#: What holds since :func:`instrument` was last called; None: nothing does.
+_since: object = None
 
 
 def instrument(*, tracer_provider: Any = None, meter_provider: Any = None) -> None:
-    """A span and a duration for every statement from now on, and a parent span for every scatter.
+    """A span and a duration for every statement from now on, a parent span for every scatter, a count of connections.
 
     The providers are OpenTelemetry's global ones where they are not named. Call it once, in ``AppConfig.ready()``;
     leave the instrumentation of the driver off, which would tell the same again.
     """
-    global _tracer, _duration
+    global _tracer, _duration, _since
     try:
         from opentelemetry import metrics, trace
     except ImportError as error:
@@ -38,6 +41,8 @@ def instrument(*, tracer_provider: Any = None, meter_provider: Any = None) -> No
     _tracer = trace.get_tracer(NAME, tracer_provider=tracer_provider)
     meter = metrics.get_meter(NAME, meter_provider=meter_provider)
     _duration = meter.create_histogram(METRIC, unit="s", description="How long statements took.")
+    _since = now = object()
+    create_counter(meter, is_on=lambda: _since is now)
     connection_created.connect(_attach_created, dispatch_uid=NAME)
     around_scatter.append(_scatter)
     for connection in connections.all(initialized_only=True):
@@ -46,6 +51,8 @@ def instrument(*, tracer_provider: Any = None, meter_provider: Any = None) -> No
 
 def uninstrument() -> None:
     """Take it back."""
+    global _since
+    _since = None
     connection_created.disconnect(dispatch_uid=NAME)
     if _scatter in around_scatter:
         around_scatter.remove(_scatter)

@@ -8,17 +8,26 @@ from typing import Any, Final
 from django.db import DatabaseError
 
 POSTGRESQL: Final = (
-    "SELECT COUNT(*), current_setting('max_connections')::int FROM pg_stat_activity "
-    "WHERE backend_type = 'client backend'"
+    "SELECT COUNT(*), current_setting('max_connections')::int, "
+    "COUNT(*) FILTER (WHERE datname = current_database() AND usename = session_user) "
+    "FROM pg_stat_activity WHERE backend_type = 'client backend'"
+)
+MYSQL_OWN: Final = (
+    "SELECT COUNT(*) FROM information_schema.processlist "
+    "WHERE db = DATABASE() AND user = SUBSTRING_INDEX(USER(), '@', 1)"
 )
 
 
 @dataclass(frozen=True)
 class Connections:
-    """Of one server, all its users and databases together: ``open`` now, of ``limit`` at most."""
+    """Of one server, all its users and databases together: ``open`` now, of ``limit`` at most.
+
+    ``own``: of these those of this database and its user.
+    """
 
     open: int
     limit: int
+    own: int
 
     def __str__(self) -> str:
         return f"{self.open}/{self.limit}"
@@ -40,10 +49,11 @@ def _mysql(cursor: Any) -> Connections:
     cursor.execute("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
     count = int(cursor.fetchone()[1])
     cursor.execute("SELECT @@global.max_connections")
-    return Connections(count, int(cursor.fetchone()[0]))
+    limit = int(cursor.fetchone()[0])
+    cursor.execute(MYSQL_OWN)
+    return Connections(count, limit, int(cursor.fetchone()[0]))
 
 
 def _postgresql(cursor: Any) -> Connections:
     cursor.execute(POSTGRESQL)
-    count, limit = cursor.fetchone()
-    return Connections(int(count), int(limit))
+    return Connections(*map(int, cursor.fetchone()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +16,7 @@ from horizon_shards.backends.sharded.twophase.recovery import prepared_on
 from horizon_shards.conf import ShardConfig
 from horizon_shards.declarations import declared_models
 from horizon_shards.exceptions import HorizonShardsError
+from horizon_shards.rollout.budget import Budget, read_budget
 from horizon_shards.rollout.economy import Connections, connections_of
 from horizon_shards.rollout.shards import on_each_shard
 from horizon_shards.rollout.status import PARALLEL, migrations_of
@@ -28,6 +29,7 @@ class DatabaseState:
 
     ``lag_seconds``: of a replica; None where it does not know, or may not be asked.
     ``connections``: how many its server has, and takes; None where it has no server, or may not be asked.
+    ``most_connections``: how many the project may have at the worst; None where ``HORIZON_CONNECTIONS`` says nothing.
     ``prepared``: transactions in two phases that wait for their end there; None where that cannot be asked.
     ``rows``: by model label, None where the table could not be counted; of primaries only.
     """
@@ -43,6 +45,7 @@ class DatabaseState:
     lag_seconds: float | None = None
     prepared: int | None = None
     connections: Connections | None = None
+    most_connections: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,15 @@ def read_group_state(group: Group, *, count_rows: bool) -> GroupState:
     def work(shard: ShardConfig) -> list[DatabaseState]:
         return [_primary(group, shard, count_rows=count_rows), *(_replica(shard, alias) for alias in shard.replicas)]
 
-    found = on_each_shard(group, work, parallel=PARALLEL)
-    databases = tuple(state for name in group.shard_names for state in found[name])
+    found, budget = on_each_shard(group, work, parallel=PARALLEL), read_budget()
+    databases = tuple(_with_most(state, budget) for name in group.shard_names for state in found[name])
     unit, keys, error = _keys(group)
     return GroupState(group.alias, group.config.mapping_backend.rpartition(".")[2], databases, unit, keys, error)
+
+
+def _with_most(state: DatabaseState, budget: Budget | None) -> DatabaseState:
+    """Known of SQLite as well, which has no server to be full."""
+    return state if budget is None else replace(state, most_connections=budget.most_of(state.alias))
 
 
 def _primary(group: Group, shard: ShardConfig, *, count_rows: bool) -> DatabaseState:

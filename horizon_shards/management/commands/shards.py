@@ -21,7 +21,10 @@ from horizon_shards.placement import Placement, placement_of
 from horizon_shards.rollout.inventory import DatabaseState, GroupState, read_group_state
 from horizon_shards.topology import Group, get_topology
 
-HEADINGS = ("shard", "role", "database", "state", "rows", "keys", "pending", "prepared", "connections")
+HEADINGS = (
+    *("shard", "role", "database", "state", "rows", "keys", "pending", "prepared"),
+    *("connections", "own", "at most"),
+)
 WAIT_SECONDS = 5.0
 
 
@@ -187,6 +190,8 @@ def _cells(state: GroupState, database: DatabaseState) -> tuple[str, ...]:
         "-" if database.pending_migrations is None else str(database.pending_migrations),
         "-" if database.prepared is None else str(database.prepared),
         "-" if database.connections is None else str(database.connections),
+        "-" if database.connections is None else str(database.connections.own),
+        "-" if database.most_connections is None else str(database.most_connections),
     )
 
 
