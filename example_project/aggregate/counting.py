@@ -31,15 +31,15 @@ def count_site(site: Website, *, since: date | None = None) -> tuple[int, int]:
     with transaction.atomic(using="track"):
         hours.delete()
         days.delete()
-        by_hour = [HourlyCount(site=site, **counts) for counts in _counts(views, hour=TruncHour("time"))]
-        by_day = [DailyCount(site=site, **counts) for counts in _counts(views, day=TruncDate("time"))]
+        by_hour = [HourlyCount(site=site, **counts) for counts in counts_by(views, hour=TruncHour("time"))]
+        by_day = [DailyCount(site=site, **counts) for counts in counts_by(views, day=TruncDate("time"))]
         HourlyCount.objects.bulk_create(by_hour, batch_size=1_000)
         DailyCount.objects.bulk_create(by_day, batch_size=1_000)
     return len(by_hour), len(by_day)
 
 
-def _counts(views: QuerySet[PageView], **group: Any) -> Iterator[dict[str, Any]]:
-    """One dict a group, with the fields of the counting models."""
+def counts_by(views: QuerySet[Any], **group: Any) -> Iterator[dict[str, Any]]:
+    """One dict a group, with the fields of the counting models; of page views, or of rows that have their fields."""
     name = next(iter(group))
     rows = (
         views.annotate(**group)

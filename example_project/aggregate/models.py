@@ -9,6 +9,9 @@ from horizon_shards.models.deletion import SHARD_CASCADE
 from track.models import Website
 from track.row_ids import RowIdField
 
+#: What is counted of an hour and of a day.
+COUNTS = ("requests", "views", "visitors", "bots", "errors", "size_bytes")
+
 
 class Counts(ShardedModel):
     """What is counted. A view is a page that was shown to a person; a request is anything that was asked for.

@@ -32,6 +32,14 @@ def whole(name: str, default: int) -> int:
     return int(value)
 
 
+def one_of(name: str, *choices: str, default: str) -> str:
+    """The variable as one of these words; raises ``ImproperlyConfigured`` for anything else."""
+    value = text(name) or default
+    if value not in choices:
+        raise ImproperlyConfigured(f"The environment variable {name} is {value!r}: write {' or '.join(choices)}.")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     """The variable as a list, separated by commas or line ends."""
     return [word.strip() for word in text(name, default).replace("\n", ",").split(",") if word.strip()]

@@ -14,6 +14,9 @@
 ``FIREHOSE_STREAM``
     The delivery stream that page views go to, like ``page-views-{shard}``, in place of the database; with it
     ``FIREHOSE_ENDPOINT`` and ``SPILL_FOLDER`` (default: ``spill`` in ``DATA_DIR``), and what boto3 reads itself.
+``REPORT_FROM``
+    Where the pages and ``demo_report`` read what was counted unless they are told: ``shards`` or ``warehouse``.
+    Default: ``warehouse`` with ``FIREHOSE_STREAM``, else ``shards``.
 ``QUEUE_PREFIX``
     Stands in front of ``default`` in the name of the SQS queue that tasks go to, like ``stats-``; with it
     ``QUEUE_ENDPOINT``, and what boto3 reads itself. Without it a task is run where it is enqueued.
@@ -126,6 +129,9 @@ if environment.flag("HTTPS", default=not DEBUG):
 HORIZON_SINKS = read_sinks(DATA_DIR, sharded=SHARDED)
 # Views are then in the warehouse alone, and counted there.
 COLLECTS_BY_FIREHOSE = bool(environment.text("FIREHOSE_STREAM"))
+REPORT_FROM = environment.one_of(
+    "REPORT_FROM", "shards", "warehouse", default="warehouse" if COLLECTS_BY_FIREHOSE else "shards"
+)
 if tasks := read_tasks():
     TASKS = tasks
 VISITOR_PROFILES = read_profiles()

@@ -1,4 +1,4 @@
-"""What the dashboard of one website shows; every query names the website, so one shard answers all of them."""
+"""What the dashboard of one website shows; every query names the website, so one shard answers all of them, or none."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db.models import Count, Max, Min, QuerySet, Sum
+from django.db.models import Max, Min, Sum
 
-from aggregate.counting import PERSON, VIEW
-from aggregate.models import DailyCount, HourlyCount
+from aggregate.kinds import Kind
+from aggregate.models import COUNTS
+from report.facts import SHARDS, Facts
 from report.period import Period
-from track.models import Device, PageView, Website
+from track.models import Device, Website
 
-COUNTS = ("requests", "views", "visitors", "bots", "errors", "size_bytes")
+#: What stands for no label.
+EMPTY = {Kind.REFERRER: "Direct or unknown"}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -36,46 +38,34 @@ class Ranking:
     rows: Sequence[Row]
 
 
-def known_period(site: Website, *, days: int) -> Period | None:
+def known_period(site: Website, *, days: int, facts: Facts = SHARDS) -> Period | None:
     """The last days that have counts; None where nothing is counted yet."""
-    span = DailyCount.objects.filter(site=site).aggregate(first=Min("day"), last=Max("day"))
+    span = facts.days_of(site=site.pk).aggregate(first=Min("day"), last=Max("day"))
     return Period.ending(span["last"], days=days, first=span["first"]) if span["last"] else None
 
 
-def totals(site: Website, *, period: Period) -> dict[str, int]:
+def totals(site: Website, *, period: Period, facts: Facts = SHARDS) -> dict[str, int]:
     """The sums of the daily counts."""
-    days = DailyCount.objects.filter(site=site, day__range=(period.first, period.last))
+    days = facts.days_of(site=site.pk, day__range=(period.first, period.last))
     sums = days.aggregate(**{f"sum_{name}": Sum(name) for name in COUNTS})
     return {name: sums[f"sum_{name}"] or 0 for name in COUNTS}
 
 
-def timeline(site: Website, *, period: Period) -> dict[str, Any]:
+def timeline(site: Website, *, period: Period, facts: Facts = SHARDS) -> dict[str, Any]:
     """Views and visitors over time, by hour for a day or two, else by day or by month, zeros in the gaps."""
-    points = _hours(site, period) if period.length <= 2 else _steps(site, period)
+    points = _hours(site, period, facts) if period.length <= 2 else _steps(site, period, facts)
     labels, views, visitors = zip(*points, strict=True)
     return {"labels": labels, "views": views, "visitors": visitors}
 
 
-def rankings(site: Website, *, period: Period, limit: int = 8) -> list[Ranking]:
+def rankings(site: Website, *, period: Period, limit: int = 8, facts: Facts = SHARDS) -> list[Ranking]:
     """Top pages, referrers, browsers, systems and devices of the views that persons made, and what failed."""
-    asked = PageView.objects.filter(site=site, time__gte=period.start, time__lt=period.end)
-    views = asked.filter(VIEW)
-    devices = dict(Device.choices)
-    referred = views.exclude(referrer=site.domain)
-    return [
-        Ranking("Top pages", _top(views, "path", limit=limit)),
-        Ranking("Referrers", _top(referred, "referrer", limit=limit, empty="Direct or unknown")),
-        Ranking("Browsers", _top(views, "browser", limit=limit, empty="Unknown")),
-        Ranking("Systems", _top(views, "system", limit=limit, empty="Unknown")),
-        Ranking("Devices", _top(views, "device", limit=limit, names=devices)),
-        Ranking("Bots", _top(asked.exclude(PERSON), "browser", limit=limit, empty="Unknown")),
-        Ranking("Failed requests", _top(asked.filter(status__gte=400), "path", limit=limit)),
-    ]
+    return [Ranking(kind.label, _top(site, kind, period, limit, facts)) for kind in Kind]
 
 
-def rhythm(site: Website, *, period: Period) -> list[dict[str, Any]]:
+def rhythm(site: Website, *, period: Period, facts: Facts = SHARDS) -> list[dict[str, Any]]:
     """Views by weekday and hour, each with its strength from 0 to 1."""
-    hours = HourlyCount.objects.filter(site=site, hour__gte=period.start, hour__lt=period.end)
+    hours = facts.hours_of(site=site.pk, hour__gte=period.start, hour__lt=period.end)
     grid = [[0] * 24 for _ in WEEKDAYS]
     for hour, views in hours.values_list("hour", "views"):
         grid[hour.weekday()][hour.hour] += views
@@ -89,14 +79,14 @@ def rhythm(site: Website, *, period: Period) -> list[dict[str, Any]]:
     ]
 
 
-def _hours(site: Website, period: Period) -> list[tuple[str, int, int]]:
-    counts = HourlyCount.objects.filter(site=site, hour__gte=period.start, hour__lt=period.end)
+def _hours(site: Website, period: Period, facts: Facts) -> list[tuple[str, int, int]]:
+    counts = facts.hours_of(site=site.pk, hour__gte=period.start, hour__lt=period.end)
     found = {hour: (views, visitors) for hour, views, visitors in counts.values_list("hour", "views", "visitors")}
     return [(f"{hour:%H:%M}", *found.get(hour, (0, 0))) for hour in period.hours()]
 
 
-def _steps(site: Website, period: Period) -> list[tuple[str, int, int]]:
-    counts = DailyCount.objects.filter(site=site, day__range=(period.first, period.last))
+def _steps(site: Website, period: Period, facts: Facts) -> list[tuple[str, int, int]]:
+    counts = facts.days_of(site=site.pk, day__range=(period.first, period.last))
     views, visitors = Counter[date](), Counter[date]()
     for day, day_views, day_visitors in counts.values_list("day", "views", "visitors"):
         views[period.step_of(day)] += day_views
@@ -104,12 +94,13 @@ def _steps(site: Website, period: Period) -> list[tuple[str, int, int]]:
     return [(period.label(step), views[step], visitors[step]) for step in period.steps()]
 
 
-def _top(
-    views: QuerySet[PageView], field: str, *, limit: int, empty: str = "", names: dict[str, str] | None = None
-) -> list[Row]:
-    # The label breaks ties, so that the same views always give the same list.
-    found = list(views.values_list(field).annotate(count=Count("pk")).order_by("-count", field)[:limit])
+def _top(site: Website, kind: Kind, period: Period, limit: int, facts: Facts) -> list[Row]:
+    found = list(facts.labels(site, kind, period)[:limit])
     most = found[0][1] if found else 1
-    return [
-        Row((names or {}).get(label, label) or empty, count, round(100 * count / most, 1)) for label, count in found
-    ]
+    return [Row(_shown(kind, label), count, round(100 * count / most, 1)) for label, count in found]
+
+
+def _shown(kind: Kind, label: str) -> str:
+    if kind == Kind.DEVICE:
+        return dict(Device.choices).get(label, label)
+    return label or EMPTY.get(kind, "Unknown")

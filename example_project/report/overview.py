@@ -1,4 +1,4 @@
-"""What the overview of all websites shows: questions to all shards at once, and their answers put together."""
+"""What the overview of all websites shows: what all shards answer at once, put together, or what the warehouse has."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from django.db.models import Max, Min, Sum
 
-from aggregate.models import DailyCount
+from aggregate.models import COUNTS
 from horizon_shards.context import allow_scatter
-from report.dashboard import COUNTS
+from report.facts import SHARDS, Facts
 from report.period import Period
 from report.placement import shard_names, shards_of, stored_views
 from track.models import Website
@@ -20,7 +20,7 @@ from track.models import Website
 
 @dataclass(frozen=True)
 class SiteLine:
-    """One website of the table: where it lives, what was counted, and its views over time."""
+    """One website of the table: where it lives (nothing of the warehouse), what was counted, its views over time."""
 
     site: Website
     shard: str
@@ -46,9 +46,12 @@ class Overview:
     totals: Mapping[str, int]
     sites: Sequence[SiteLine]
     shards: Sequence[ShardLine]
+    facts: Facts = SHARDS
 
     def views_by_shard(self) -> dict[str, list[int]]:
-        """The views of each step of the period, apart for each shard."""
+        """The views of each step of the period, apart for each shard; of all websites without shards."""
+        if not self.shards:
+            return {"all websites": [sum(views) for views in zip(*(line.views for line in self.sites), strict=True)]}
         sums = {shard.name: [0] * len(self.period.steps()) for shard in self.shards}
         for line in self.sites:
             if line.shard in sums:
@@ -56,28 +59,28 @@ class Overview:
         return sums
 
 
-def read_overview(*, days: int) -> Overview | None:
-    """Ask all shards; None where nothing is counted yet."""
+def read_overview(*, days: int, facts: Facts = SHARDS) -> Overview | None:
+    """Ask all shards, or the warehouse; None where nothing is counted yet."""
     with allow_scatter():
-        span = DailyCount.objects.aggregate(first=Min("day"), last=Max("day"))
+        span = facts.days_of().aggregate(first=Min("day"), last=Max("day"))
         if span["last"] is None:
             return None
         period = Period.ending(span["last"], days=days, first=span["first"])
-        sites = _sites(period)
-        return Overview(period, _totals(period), sites, _shards(sites))
+        sites = _sites(period, facts)
+        return Overview(period, _totals(period, facts), sites, _shards(sites) if facts is SHARDS else [], facts)
 
 
-def _totals(period: Period) -> dict[str, int]:
-    counted = DailyCount.objects.filter(day__range=(period.first, period.last))
+def _totals(period: Period, facts: Facts) -> dict[str, int]:
+    counted = facts.days_of(day__range=(period.first, period.last))
     sums = counted.aggregate(**{f"sum_{name}": Sum(name) for name in COUNTS})
     return {name: sums[f"sum_{name}"] or 0 for name in COUNTS}
 
 
-def _sites(period: Period) -> list[SiteLine]:
+def _sites(period: Period, facts: Facts) -> list[SiteLine]:
     websites = list(Website.objects.all())
-    shards = shards_of(site.pk for site in websites)
+    shards = shards_of(site.pk for site in websites) if facts is SHARDS else {}
     by_site: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for row in DailyCount.objects.filter(day__range=(period.first, period.last)).values("site_id", "day", *COUNTS):
+    for row in facts.days_of(day__range=(period.first, period.last)).values("site_id", "day", *COUNTS):
         by_site[row["site_id"]].append(row)
     lines = [_line(site, shards.get(site.pk, ""), by_site[site.pk], period) for site in websites]
     return sorted(lines, key=lambda line: (-line.counts["views"], line.site.domain))

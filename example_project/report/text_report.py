@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from aggregate.models import DailyCount, HourlyCount
-from report.dashboard import COUNTS, rankings
+from aggregate.models import COUNTS
+from report.dashboard import rankings
 from report.overview import Overview, SiteLine
 
 COLUMNS = ("requests", "views", "visitors", "bots", "errors")
@@ -15,20 +15,27 @@ BAR_WIDTH = 30
 
 
 def as_text(overview: Overview) -> str:
-    """Two tables: the websites with their shards, and the shards with what they hold."""
+    """Two tables: the websites with their shards, and the shards with what they hold; the warehouse has the first."""
     period = overview.period
-    shards = len(overview.shards)
-    place = f"{shards} shard{'' if shards == 1 else 's'}"
-    title = f"{len(overview.sites)} websites on {place}, {period.first} to {period.last}"
+    title = f"{len(overview.sites)} websites {_place(overview)}, {period.first} to {period.last}"
     header = ("website", "shard", *COLUMNS)
     lines = [(str(line.site), line.shard, *(line.counts[name] for name in COLUMNS)) for line in overview.sites]
     total = ("all websites", "", *(overview.totals[name] for name in COLUMNS))
+    table = [title, "", *_table(header, [*lines, total])]
+    return "\n".join([*table, "", *_held(overview)] if overview.shards else table)
+
+
+def _place(overview: Overview) -> str:
+    shards = len(overview.shards)
+    return f"on {shards} shard{'' if shards == 1 else 's'}" if shards else "in the warehouse"
+
+
+def _held(overview: Overview) -> list[str]:
     holds = [
         (shard.name, shard.sites, shard.stored, f"{shard.share:5.1f} %  {'#' * round(shard.share / 100 * BAR_WIDTH)}")
         for shard in overview.shards
     ]
-    held = ("shard", "websites", "requests held", "   share")
-    return "\n".join([title, "", *_table(header, [*lines, total]), "", *_table(held, holds)])
+    return _table(("shard", "websites", "requests held", "   share"), holds)
 
 
 def as_data(overview: Overview) -> dict[str, Any]:
@@ -46,8 +53,9 @@ def as_data(overview: Overview) -> dict[str, Any]:
 
 
 def _site_data(line: SiteLine, overview: Overview) -> dict[str, Any]:
-    days = DailyCount.objects.filter(site=line.site).order_by("day")
-    hours = HourlyCount.objects.filter(site=line.site).order_by("hour")
+    facts = overview.facts
+    days = facts.days_of(site=line.site.pk).order_by("day")
+    hours = facts.hours_of(site=line.site.pk).order_by("hour")
     return {
         "website": str(line.site),
         "counts": dict(line.counts),
@@ -55,7 +63,7 @@ def _site_data(line: SiteLine, overview: Overview) -> dict[str, Any]:
         "hours": list(hours.values("hour", *COUNTS)),
         "rankings": {
             ranking.title: [[row.label, row.count] for row in ranking.rows]
-            for ranking in rankings(line.site, period=overview.period, limit=100)
+            for ranking in rankings(line.site, period=overview.period, limit=100, facts=facts)
         },
     }
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db.models import Max, Min, QuerySet, Sum
 
+from aggregate.kinds import Kind
 from report.period import Period
-from warehouse.models import PathDay, SiteDay
+from warehouse.models import LabelDay, SiteDay
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def read_trends(*, days: int, limit: int = 25) -> Trends | None:
         return None
     period = Period.ending(span["last"], days=days, first=span["first"])
     pages = [
-        TopPage(row["site__domain"], row["path"], row["seen"], round(100 * row["seen"] / row["of"], 1))
+        TopPage(row["site__domain"], row["label"], row["seen"], round(100 * row["seen"] / row["of"], 1))
         for row in top_pages(period)[:limit]
     ]
     return Trends(period, list(by_day(period)), pages)
@@ -49,8 +50,8 @@ def by_day(period: Period) -> QuerySet[SiteDay, dict[str, Any]]:
     return facts.values("day").annotate(seen=Sum("views"), people=Sum("visitors")).order_by("day")
 
 
-def top_pages(period: Period) -> QuerySet[PathDay, dict[str, Any]]:
+def top_pages(period: Period) -> QuerySet[LabelDay, dict[str, Any]]:
     """The pages by their views, each beside the views of its website on the days that it was seen."""
-    facts = PathDay.objects.filter(day__range=(period.first, period.last))
-    found = facts.values("site__domain", "path").annotate(seen=Sum("views"), of=Sum("whole__views"))
-    return found.order_by("-seen", "site__domain", "path")
+    facts = LabelDay.objects.filter(kind=Kind.PAGE, day__range=(period.first, period.last))
+    found = facts.values("site__domain", "label").annotate(seen=Sum("count"), of=Sum("whole__views"))
+    return found.order_by("-seen", "site__domain", "label")

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from report import dashboard, period, placement, visitors
+from report.facts import CHOICES, WAREHOUSE, Facts, chosen_facts
 from report.overview import Overview, read_overview
 from report.trends import read_trends
 from track.models import Website
@@ -38,37 +39,35 @@ def tells_of_failures(view: View) -> View:
 @require_safe
 @tells_of_failures
 def overview(request: HttpRequest) -> HttpResponse:
-    """All websites: scatter-gather over the shards."""
-    days = period.chosen_days(request.GET.get("days"))
-    found = read_overview(days=days)
-    context = {"overview": found, "days": days, "choices": period.CHOICES}
+    """All websites: scatter-gather over the shards, or the warehouse alone."""
+    days, facts = _chosen(request)
+    found = read_overview(days=days, facts=facts)
+    context = {"overview": found, **_choices(days, facts)}
     if found is None:
-        return render(request, "report/empty.html", context)
+        return render(request, "report/empty.html", context | {"loads": facts is WAREHOUSE})
     return render(request, "report/overview.html", context | {"chart": _stacked(found)})
 
 
 @require_safe
 @tells_of_failures
 def site(request: HttpRequest, key: str) -> HttpResponse:
-    """One website: one shard is asked."""
+    """One website: one shard is asked, or the warehouse alone."""
     website = get_object_or_404(Website, key=key)
-    days = period.chosen_days(request.GET.get("days"))
-    shown = dashboard.known_period(website, days=days)
+    days, facts = _chosen(request)
+    shown = dashboard.known_period(website, days=days, facts=facts)
     context: dict[str, Any] = {
         "site": website,
-        "shard": placement.shards_of([website.pk]).get(website.pk, ""),
-        "shards": placement.shard_names(),
-        "days": days,
-        "choices": period.CHOICES,
+        "shard": placement.shards_of([website.pk]).get(website.pk, "") if facts is not WAREHOUSE else "",
         "period": shown,
-        "visitors": visitors.latest(website),
+        "visitors": visitors.latest(website, facts=facts),
+        **_choices(days, facts),
     }
     if shown is not None:
         context |= {
-            "totals": dashboard.totals(website, period=shown),
-            "chart": dashboard.timeline(website, period=shown),
-            "rankings": dashboard.rankings(website, period=shown),
-            "rhythm": dashboard.rhythm(website, period=shown),
+            "totals": dashboard.totals(website, period=shown, facts=facts),
+            "chart": dashboard.timeline(website, period=shown, facts=facts),
+            "rankings": dashboard.rankings(website, period=shown, facts=facts),
+            "rhythm": dashboard.rhythm(website, period=shown, facts=facts),
         }
     return render(request, "report/site.html", context)
 
@@ -82,6 +81,14 @@ def trends(request: HttpRequest) -> HttpResponse:
     if found is None:
         return render(request, "report/empty.html", {"loads": True})
     return render(request, "report/trends.html", {"trends": found, "days": days, "choices": period.CHOICES})
+
+
+def _chosen(request: HttpRequest) -> tuple[int, Facts]:
+    return period.chosen_days(request.GET.get("days")), chosen_facts(request.GET.get("from"))
+
+
+def _choices(days: int, facts: Facts) -> dict[str, Any]:
+    return {"days": days, "choices": period.CHOICES, "facts": facts.name, "sources": list(CHOICES)}
 
 
 def _stacked(found: Overview) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from aggregate.kinds import Kind
 from horizon_shards.fields import CompositeForeignKey
 from track.models import HOST_LENGTH, PATH_LENGTH, Device
 
@@ -30,7 +31,6 @@ class Fact(models.Model):
 
     site = models.ForeignKey(Site, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     day = models.DateField()
-    views = models.PositiveIntegerField()
 
     class Meta:
         abstract = True
@@ -40,12 +40,22 @@ class Fact(models.Model):
         sortkey = ("day", "site")
 
 
-class SiteDay(Fact):
-    """A website on one day."""
+class Counted(Fact):
+    """The counts that the shards have, too."""
 
-    visitors = models.PositiveIntegerField()
-    requests = models.PositiveIntegerField()
-    errors = models.PositiveIntegerField()
+    requests = models.PositiveIntegerField(default=0)
+    views = models.PositiveIntegerField(default=0)
+    visitors = models.PositiveIntegerField(default=0)
+    bots = models.PositiveIntegerField(default=0)
+    errors = models.PositiveIntegerField(default=0)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class SiteDay(Counted):
+    """A website on one day."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["site", "day"], name="one_fact_a_site_and_day")]
@@ -54,14 +64,26 @@ class SiteDay(Fact):
         return f"{self.day:%Y-%m-%d}"
 
 
-class PathDay(Fact):
-    """A page of a website on one day; its website's day is joined by website and day."""
+class SiteHour(Counted):
+    """An hour of a website's day."""
 
-    path = models.CharField(max_length=PATH_LENGTH)
-    whole = CompositeForeignKey(SiteDay, models.DO_NOTHING, to_fields=("site", "day"), related_name="paths")
+    hour = models.DateTimeField()
+    whole = CompositeForeignKey(SiteDay, models.DO_NOTHING, to_fields=("site", "day"), related_name="hours")
 
     def __str__(self) -> str:
-        return self.path
+        return f"{self.hour:%Y-%m-%d %H}h"
+
+
+class LabelDay(Fact):
+    """A page, a referrer, a browser ... of a website on one day; its website's day is joined by website and day."""
+
+    kind = models.CharField(max_length=10, choices=Kind)
+    label = models.CharField(max_length=PATH_LENGTH, blank=True)
+    count = models.PositiveIntegerField()
+    whole = CompositeForeignKey(SiteDay, models.DO_NOTHING, to_fields=("site", "day"), related_name="labels")
+
+    def __str__(self) -> str:
+        return self.label
 
 
 class PageEvent(models.Model):

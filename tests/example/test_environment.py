@@ -55,6 +55,16 @@ def test_bad_shard_urls_are_named(monkeypatch, value):
         environment.pairs("SHARD_URLS")
 
 
+def test_one_of_a_few_words(monkeypatch):
+    """Another word is an error that names them."""
+    assert environment.one_of("WORD", "a", "b", default="b") == "b"
+    monkeypatch.setenv("WORD", " a ")
+    assert environment.one_of("WORD", "a", "b", default="b") == "a"
+    monkeypatch.setenv("WORD", "c")
+    with pytest.raises(ImproperlyConfigured, match="WORD is 'c': write a or b"):
+        environment.one_of("WORD", "a", "b", default="b")
+
+
 def test_flags_and_numbers(monkeypatch):
     """Nonsense is an error, not a no."""
     monkeypatch.setenv("FLAG", "Yes")

@@ -30,7 +30,7 @@ print(count, digest.hexdigest())
     ids=["real", "shipped"],
 )  # fmt: skip
 def test_shards_change_nothing(process, log):
-    """To the row: totals, hours, days, lists, and every stored view."""
+    """To the row: totals, hours, days, lists, and every stored view; the warehouse changes nothing, either."""
     reports, rows = {}, {}
     for shards in ("4", "0"):
         prepare = {"folder": f"with_{shards}", "SHARDS": shards, "VISITOR_SALT": "the same"}
@@ -40,6 +40,9 @@ def test_shards_change_nothing(process, log):
     placement = reports["4"].pop("placement")
     reports["0"].pop("placement")
     assert reports["4"] == reports["0"]
+    stored = json.loads(process("manage.py", "demo_report", "--json", "--from=warehouse", folder="with_4", SHARDS="4"))
+    assert stored.pop("placement") == {"shards": [], "websites": dict.fromkeys(placement["websites"], "")}
+    assert stored == reports["4"]
     assert rows["4"] == rows["0"]
     assert len({shard for shard in placement["websites"].values() if shard}) > 1
     assert sum(shard["stored"] for shard in placement["shards"]) == reports["4"]["totals"]["requests"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
 import uuid
 
 import pytest
@@ -14,8 +15,10 @@ from conftest import EXAMPLE
 from django.conf import settings
 from django.db import connections
 from django.db.models import Sum
+from django.test.utils import CaptureQueriesContext
 
-from aggregate.models import DailyCount
+from aggregate.kinds import Kind
+from aggregate.models import COUNTS, DailyCount, HourlyCount
 from config.databases import read_databases
 from horizon_shards.sinks.lines import line_of
 from horizon_shards.sinks.record import record_of
@@ -23,7 +26,7 @@ from horizon_shards.testing import assert_no_redistribution
 from report.period import Period
 from report.trends import by_day, read_trends, top_pages
 from track.models import PageView, Website
-from warehouse.models import PageEvent, PathDay, Site, SiteDay
+from warehouse.models import LabelDay, PageEvent, Site, SiteDay, SiteHour
 
 pytestmark = pytest.mark.django_db(databases=["default", "track", "warehouse"])
 
@@ -41,15 +44,17 @@ def test_nothing_yet(client):
 
 
 def test_the_warehouse_has_what_was_counted(run, log, small):
-    """Every day of every website; the pages of a day add up to it; loading again changes nothing."""
-    assert small == "Loaded 2 websites: 6 facts.\n"
-    counted = DailyCount.objects.values_list("site_id", "day", "views", "visitors", "requests", "errors")
-    stored = SiteDay.objects.values_list("site_id", "day", "views", "visitors", "requests", "errors")
-    assert sorted(stored) == sorted(counted)
+    """Every day and hour of every website; the pages and the hours of a day add up to it; twice changes nothing."""
+    assert small == "Loaded 2 websites: 21 facts.\n"
+    for stored, counted, name in ((SiteDay, DailyCount, "day"), (SiteHour, HourlyCount, "hour")):
+        values = [set(model.objects.values_list("site_id", name, *COUNTS)) for model in (stored, counted)]
+        assert values[0] == values[1]
     for whole in SiteDay.objects.all():
-        assert (whole.paths.aggregate(n=Sum("views"))["n"] or 0) == whole.views
+        for kind in (Kind.PAGE, Kind.BROWSER, Kind.DEVICE):
+            assert (whole.labels.filter(kind=kind).aggregate(n=Sum("count"))["n"] or 0) == whole.views
+        assert whole.hours.aggregate(n=Sum("size_bytes"))["n"] == whole.size_bytes
     assert run("load_warehouse") == small
-    assert PathDay.objects.count() + SiteDay.objects.count() == 6
+    assert LabelDay.objects.count() + SiteDay.objects.count() + SiteHour.objects.count() == 21
     assert sorted(Site.objects.values_list("pk", "domain")) == sorted(Website.objects.values_list("pk", "domain"))
 
 
@@ -72,7 +77,51 @@ def test_the_joins_of_the_report_stay_on_their_nodes(small):
     trends = read_trends(days=0)
     assert_no_redistribution(top_pages(trends.period))
     assert_no_redistribution(by_day(trends.period))
-    assert_no_redistribution(PathDay.objects.select_related("whole", "site"))
+    assert_no_redistribution(LabelDay.objects.select_related("whole", "site"))
+    assert_no_redistribution(SiteHour.objects.select_related("whole", "site"))
+
+
+@pytest.mark.parametrize("page", ["/", "/sites/a/", "/trends/"])
+def test_a_page_reads_the_warehouse_alone(client, small, page):
+    """No shard is asked, and on Redshift no query moves rows between its nodes."""
+    Website.objects.filter(domain="a.example").update(key="a")
+    with CaptureQueriesContext(connections["warehouse"]) as asked:
+        answer = client.get(f"{page}?days=0&from=warehouse")
+    assert answer.status_code == 200
+    assert "X-Shards-Asked" not in answer
+    assert len(asked) > 2
+    if connections["warehouse"].vendor == "redshift":
+        with connections["warehouse"].cursor() as cursor:
+            for query in asked:
+                cursor.execute(f"EXPLAIN {query['sql']}")
+                plan = str(cursor.fetchall())
+                assert "XN" in plan
+                assert "DS_" not in plan.replace("DS_DIST_NONE", "").replace("DS_DIST_ALL_NONE", ""), query["sql"]
+
+
+def test_the_report_is_the_same_from_the_shards_and_from_the_warehouse(client, run, small):
+    """To the row: the pages, the report as data, and the report as text but for the shards."""
+    sources = ("shards", "warehouse")
+    reports = [json.loads(run("demo_report", "--json", f"--from={name}")) for name in sources]
+    assert [bool(report.pop("placement")["shards"]) for report in reports] == [True, False]
+    assert reports[0] == reports[1]
+    assert [len(site["hours"]) for site in reports[0]["websites"]] == [2, 1]
+    assert "in the warehouse" in run("demo_report", "--from=warehouse")
+    for site in Website.objects.all():
+        pages = [client.get(f"{site.get_absolute_url()}?days=7&from={name}").context for name in sources]
+        for part in ("totals", "chart", "rankings", "rhythm"):
+            assert pages[0][part] == pages[1][part]
+    charts = [client.get(f"/?from={name}").context["chart"] for name in sources]
+    views = [[sum(step) for step in zip(*chart["shards"].values(), strict=True)] for chart in charts]
+    assert views[0] == views[1] == [2, 2]
+
+
+def test_where_the_report_reads_by_default(client, small, settings):
+    """A setting says it, a page can be asked for the other; nonsense is the default."""
+    assert client.get("/").context["facts"] == client.get("/?from=nowhere").context["facts"] == "shards"
+    settings.REPORT_FROM = "warehouse"
+    assert client.get("/?from=nowhere").context["facts"] == "warehouse"
+    assert client.get("/?from=shards").context["overview"].shards
 
 
 def test_one_setting_makes_it_redshift(monkeypatch, tmp_path):
@@ -99,7 +148,7 @@ def test_the_shipped_log(run):
     run("load_warehouse")
     days = DailyCount.objects.aggregate(views=Sum("views"))["views"]
     assert SiteDay.objects.aggregate(views=Sum("views"))["views"] == days
-    assert PathDay.objects.aggregate(views=Sum("views"))["views"] == days
+    assert LabelDay.objects.filter(kind=Kind.PAGE).aggregate(views=Sum("count"))["views"] == days
     dates = SiteDay.objects.order_by("day").values_list("day", flat=True)
     everything = Period(dates[0], dates.reverse()[0])
     assert sum(row["seen"] for row in by_day(everything)) == days
@@ -121,10 +170,11 @@ def test_events_of_firehose_are_counted_in_the_warehouse(run, settings):
             pk=number, site_id=site.pk, event_id=uuid.UUID(int=number), time=time, is_page=status == 200, **plain
         )
     for _ in range(2):
-        assert run("load_warehouse") == "Loaded 1 websites: 3 facts.\n"
+        assert run("load_warehouse") == "Loaded 1 websites: 11 facts.\n"
         days = SiteDay.objects.order_by("day").values_list("day__day", "views", "visitors", "requests", "errors")
         assert [*days] == [(1, 7, 1, 1, 0), (2, 1, 1, 2, 0), (3, 0, 0, 1, 1)]
-        assert [*PathDay.objects.values_list("day__day", "path", "views")] == [(2, "/x/", 1)]
+        pages = LabelDay.objects.filter(kind=Kind.PAGE).values_list("day__day", "label", "count")
+        assert [*pages] == [(2, "/x/", 1)]
 
 
 def test_an_event_has_every_column_that_is_collected():

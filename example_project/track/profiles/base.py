@@ -31,6 +31,9 @@ class Profile:
 class Profiles(ABC):
     """The profiles of the visitors of all websites, each for ``days`` days after its last view; 0: there are none."""
 
+    #: Whether reading them is a query to the website's shard.
+    asks_shards = False
+
     def __init__(self, *, days: int, options: Mapping[str, Any]) -> None:
         self.days = days
         self.options = options

@@ -15,6 +15,8 @@ from track.profiles.base import Profile, Profiles
 class DatabaseProfiles(Profiles):
     """Nothing is stored twice: the views are there, each event once, and a profile is a group of them."""
 
+    asks_shards = True
+
     def see(self, view: PageView) -> None:
         """The sink has stored the view; there is nothing else to write."""
 
