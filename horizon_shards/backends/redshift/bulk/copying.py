@@ -19,6 +19,7 @@ from horizon_shards.backends.redshift.bulk.statements import (
     redshift,
     s3_url,
 )
+from horizon_shards.backends.redshift.literals import quoted
 from horizon_shards.exceptions import HorizonShardsError
 
 FORMATS = ("json", "csv", "parquet")
@@ -70,20 +71,50 @@ def copy_from_s3(
     ``lzop``. ``max_errors`` lines may be left out. Raises :class:`CopyFailed` where nothing was loaded.
     """
     connection = redshift(using, model, "copy_from_s3()")
-    chosen = fields_of(model, fields)
-    head = f"COPY {connection.ops.quote_name(model._meta.db_table)} ({column_list(connection, chosen)}) FROM"
+    sql = copy_sql(
+        connection,
+        model._meta.db_table,
+        fields_of(model, fields),
+        url,
+        format=_format(format, jsonpaths),
+        compression=compression,
+        manifest=manifest,
+        header_lines=header_lines,
+        max_errors=max_errors,
+        region=region,
+        iam_role=iam_role,
+    )
+    return run_copy(connection, sql)
+
+
+def copy_sql(
+    connection: Any,
+    table: str,
+    fields: Iterable[Field[Any, Any]],
+    url: str,
+    *,
+    format: str = "JSON 'auto'",
+    compression: str = "",
+    manifest: bool = False,
+    header_lines: int = 0,
+    max_errors: int = 0,
+    region: str = "",
+    iam_role: str | None = None,
+) -> str:
+    """The COPY of files into these columns of a table; ``format`` as it stands behind FORMAT AS."""
+    head = f"COPY {connection.ops.quote_name(table)} ({column_list(connection, fields)}) FROM {s3_url(url)}"
+    auto = "" if format == "PARQUET" else "'auto'"
     written: dict[str, str | bool] = {
-        "FORMAT AS": _format(format, jsonpaths),
+        "FORMAT AS": format,
         known("compression", compression, COMPRESSIONS) if compression else "": bool(compression),
         "MANIFEST": manifest,
         "IGNOREHEADER AS": str(header_lines) if header_lines else "",
-        "TIMEFORMAT AS": "" if format == "parquet" else "'auto'",
-        "DATEFORMAT AS": "" if format == "parquet" else "'auto'",
+        "TIMEFORMAT AS": auto,
+        "DATEFORMAT AS": auto,
         "MAXERROR AS": str(max_errors) if max_errors else "",
-        "REGION AS": f"'{region}'" if region else "",
+        "REGION AS": quoted(region) if region else "",
     }
-    sql = " ".join([head, s3_url(url), authorization(connection, iam_role), *options(written)])
-    return run_copy(connection, sql)
+    return " ".join([head, authorization(connection, iam_role), *options(written)])
 
 
 def _format(name: str, jsonpaths: str) -> str:

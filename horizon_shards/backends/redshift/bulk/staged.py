@@ -8,18 +8,9 @@ from typing import Any, NamedTuple
 from django.db import NotSupportedError, transaction
 from django.db.models import Field, Model
 
-from horizon_shards.backends.redshift.bulk.copying import run_copy
+from horizon_shards.backends.redshift.bulk.copying import copy_sql, run_copy
 from horizon_shards.backends.redshift.bulk.merging import STAGE, merge_sql, on, refuse_moved
-from horizon_shards.backends.redshift.bulk.statements import (
-    COMPRESSIONS,
-    authorization,
-    column_list,
-    fields_of,
-    known,
-    options,
-    redshift,
-    s3_url,
-)
+from horizon_shards.backends.redshift.bulk.statements import column_list, fields_of, redshift
 from horizon_shards.backends.redshift.storage import storage_of
 
 
@@ -56,19 +47,11 @@ def merge_from_s3(
     matched, written = fields_of(model, match), fields_of(model, None)
     key = next((field for field in written if field.name == storage_of(model).distkey), None)
     changed = [field for field in fields_of(model, update) if field not in (*matched, key)]
-    packed = known("compression", compression, COMPRESSIONS) if compression else ""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         stage, table = (connection.ops.quote_name(name) for name in (STAGE, model._meta.db_table))
         cursor.execute(f"CREATE TEMPORARY TABLE {stage} (LIKE {table} INCLUDING DEFAULTS)")
-        formats: dict[str, str | bool] = {
-            "FORMAT AS": "JSON 'auto'",
-            packed: bool(packed),
-            "TIMEFORMAT AS": "'auto'",
-            "DATEFORMAT AS": "'auto'",
-        }
-        formats["REGION AS"] = f"'{region}'" if region else ""
-        head = f"COPY {stage} ({column_list(connection, written)}) FROM {s3_url(url)}"
-        copied = run_copy(connection, " ".join([head, authorization(connection, iam_role), *options(formats)]))
+        sql = copy_sql(connection, STAGE, written, url, compression=compression, region=region, iam_role=iam_role)
+        copied = run_copy(connection, sql)
         _refuse_doubles(cursor, connection, model, matched, key)
         if key is not None and key not in matched:
             refuse_moved(cursor, connection, model, matched, key)
