@@ -19,11 +19,14 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     Max,
+    Min,
     Q,
     RowRange,
     Sum,
     Value,
+    ValueRange,
     Window,
+    WindowFrameExclusion,
 )
 from django.db.models.functions import (
     SHA1,
@@ -34,6 +37,7 @@ from django.db.models.functions import (
     ExtractIsoYear,
     ExtractSecond,
     FirstValue,
+    JSONArray,
     JSONObject,
     LastValue,
     Log,
@@ -205,9 +209,58 @@ def test_a_window_that_would_end_with_equal_rows_is_refused_with_the_cure(ann):
     assert windowed(Sum("pages"), order_by="pages", frame=RowRange(start=None, end=0)) == [0]
 
 
-def test_paths_into_other_expressions_are_refused(ann):
+def test_a_window_that_ends_with_equal_rows_is_answered_where_they_change_nothing(ann):
+    for pages in (1, 2, 2, 4):
+        visit(ann, pages=pages)
+    assert windowed(Max("pages"), order_by="pages") == [1, 2, 2, 4]
+    assert windowed(Min("pages"), order_by="-pages") == [1, 2, 2, 4]
+    assert windowed(LastValue("pages"), order_by="pages") == [1, 2, 2, 4]
+    assert windowed(LastValue("pages"), order_by="at", partition_by="pages") == [1, 2, 2, 4]
+    # An equal row may have another path, or be the only one that the filter takes.
+    for function in (Max("path"), Max("pages", filter=Q(path="/")), LastValue("path"), Count("pages")):
+        with pytest.raises(NotSupportedError, match="the order leaves equal"):
+            windowed(function, order_by="pages")
+
+
+def test_ranges_of_values_are_frames_of_rows_where_these_mean_the_same(ann):
+    for pages in (1, 2, 2, 4):
+        visit(ann, pages=pages)
+    assert windowed(Sum("pages"), order_by="pages", frame=ValueRange()) == [9, 9, 9, 9]
+    assert windowed(Sum("pages"), frame=ValueRange(end=0)) == [9, 9, 9, 9]
+    assert windowed(Sum("pages"), order_by="pk", frame=ValueRange(end=0)) == [1, 3, 5, 9]
+    assert windowed(Sum("pages"), order_by="pk", frame=ValueRange(start=0)) == [9, 8, 6, 4]
+    assert windowed(Sum("pages"), order_by="pages", partition_by="pages", frame=ValueRange(0, 0)) == [1, 4, 4, 4]
+    with pytest.raises(NotSupportedError, match="primary key"):
+        windowed(Sum("pages"), order_by="pages", frame=ValueRange(end=0))
+    with pytest.raises(NotSupportedError, match="only supports UNBOUNDED"):
+        windowed(Sum("pages"), order_by="pk", frame=ValueRange(end=1))
+    with pytest.raises(ValueError, match="a negative integer"):
+        windowed(Sum("pages"), order_by="pk", frame=ValueRange(start=1))
+    with pytest.raises(NotSupportedError, match="exclusions"):
+        windowed(Sum("pages"), order_by="pk", frame=ValueRange(exclusion=WindowFrameExclusion.TIES))
+
+
+def test_rows_are_ordered_by_keys_of_json_that_the_query_makes(ann):
+    Customer.objects.create(name="Bob")
+    made = Customer.objects.annotate(made=JSONObject(a=JSONObject(b=F("name")), c=F("pk")))
+    assert list(made.order_by("made__a__b").values_list("name", flat=True)) == ["Ann", "Bob"]
+    assert list(made.order_by("-made__a__b").values_list("name", flat=True)) == ["Bob", "Ann"]
+    assert [row.made["a"] for row in made.order_by("-made__a__b")] == [{"b": "Bob"}, {"b": "Ann"}]
+
+
+def test_rows_are_ordered_by_elements_of_json_that_the_query_makes(ann):
+    Customer.objects.create(name="Bob")
+    made = Customer.objects.annotate(made=JSONArray(Value(1), JSONObject(b=F("name"))))
+    assert list(made.order_by("-made__1__b").values_list("name", flat=True)) == ["Bob", "Ann"]
+
+
+@pytest.mark.parametrize("key", ["made__x", "made__a__x", "made__0"])
+def test_paths_into_other_expressions_are_refused(ann, key):
+    made = Customer.objects.annotate(made=JSONObject(a="name"))
     with pytest.raises(NotSupportedError, match="columns of JSON"):
-        list(Customer.objects.annotate(made=JSONObject(a="name")).order_by("made__a"))
+        list(made.order_by(key))
+    with pytest.raises(NotSupportedError, match="columns of JSON"):
+        list(made.filter(made__a="Ann"))
 
 
 def test_exclusive_or(ann):

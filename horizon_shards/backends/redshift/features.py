@@ -76,6 +76,7 @@ class DatabaseFeatures(PostgreSQLFeatures):
     supports_aggregate_filter_clause = False
     supports_aggregate_order_by_clause = True
     supports_frame_range_fixed_distance = False
+    only_supports_unbounded_with_preceding_and_following = True
     supports_frame_exclusion = False
     supports_default_in_lead_lag = False
     supports_tuple_lookups = False
