@@ -20,6 +20,8 @@
 ``QUEUE_PREFIX``
     Stands in front of ``default`` in the name of the SQS queue that tasks go to, like ``stats-``; with it
     ``QUEUE_ENDPOINT``, and what boto3 reads itself. Without it a task is run where it is enqueued.
+``ANONYMIZE_ADDRESSES``
+    Whether the network of an address (IPv4 /24, IPv6 /48) is hashed, and the rest is forgotten. Default: 1.
 ``DYNAMODB_PREFIX``
     Stands in front of ``visitors`` and ``claims`` in the names of the tables of DynamoDB that profiles of visitors go
     to, like ``stats-``; with it ``DYNAMODB_ENDPOINT``, and what boto3 reads itself. Without it profiles are asked of
@@ -27,7 +29,7 @@
 ``PROFILE_DAYS``
     For how many days after its last view a profile is kept; 0: there are none. Default: 30.
 ``REPORTS_A_MINUTE``
-    How many reports the tracker takes from one address in a minute; 0: any number. Default: 600.
+    How many reports the tracker takes from one address, as it is kept, in a minute; 0: any number. Default: 600.
 ``CONSENT_REQUIRED``
     Whether only visitors are counted whose page says that they have consented. Default: 0.
 ``VISITOR_SALT``
@@ -135,6 +137,7 @@ REPORT_FROM = environment.one_of(
 if tasks := read_tasks():
     TASKS = tasks
 VISITOR_PROFILES = read_profiles()
+ANONYMIZE_ADDRESSES = environment.flag("ANONYMIZE_ADDRESSES", default=True)
 REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)
 CONSENT_REQUIRED = environment.flag("CONSENT_REQUIRED", default=False)
 VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from horizon_shards.sinks import sink_of
+from track.addresses import kept_address
 from track.agents import describe
 from track.models import PageView, Website
 from track.profiles import remember
@@ -55,8 +56,8 @@ def store(request: HttpRequest, *, site: Website, hit: Hit) -> None:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address that the outermost of ``settings.PROXIES`` own proxies saw; the rest of the header is hearsay."""
+    """The address that the outermost of ``settings.PROXIES`` own proxies saw, as it is kept; the rest is hearsay."""
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     if settings.PROXIES and len(hops) >= settings.PROXIES:
-        return hops[-settings.PROXIES]
-    return str(request.META.get("REMOTE_ADDR", ""))
+        return kept_address(hops[-settings.PROXIES])
+    return kept_address(str(request.META.get("REMOTE_ADDR", "")))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from track.access_log import BadLine, LogLine, parse_line
+from track.addresses import kept_address
 from track.agents import describe
 from track.log_file import LINE_BYTES, EventIds, LogFile, decoded
 from track.models import HOST_LENGTH, PATH_LENGTH, PageView, Website
@@ -79,17 +80,19 @@ class Importer:
             except BadLine as error:
                 self.result.add_bad(number, str(error))
                 continue
-            view = self._view(entry)
-            view.event_id = ids.of(line)
+            address = kept_address(entry.address)
+            view = self._view(entry, address)
+            # The id is a hash, too.
+            view.event_id = ids.of(line.replace(entry.address.encode(), address.encode()))
             yield view
 
-    def _view(self, entry: LogLine) -> PageView:
+    def _view(self, entry: LogLine, address: str) -> PageView:
         site = self.site or self._website(self._name(entry))
         agent = describe(entry.user_agent)
         return PageView(
             site=site,
             time=entry.time,
-            visitor=visitor_hash(site.pk, day=entry.time.date(), address=entry.address, user_agent=entry.user_agent),
+            visitor=visitor_hash(site.pk, day=entry.time.date(), address=address, user_agent=entry.user_agent),
             path=entry.path[:PATH_LENGTH],
             referrer=entry.referrer,
             browser=agent.browser,

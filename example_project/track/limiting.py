@@ -16,7 +16,8 @@ WINDOW_SECONDS = 60
 
 
 def is_too_many(request: HttpRequest) -> bool:
-    """Count a report; whether it is one too many. No address is kept: the key is a salted hash of the minute.
+    """Count a report; whether it is one too many. No address is kept: the key is a salted hash of the minute,
+    and by default all of a network count together (``ANONYMIZE_ADDRESSES``).
 
     The cache counts, so that a local-memory cache counts for its process alone.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import demo
+
 
 def test_models_and_migrations_agree(process):
     """On shards and on one database."""
@@ -21,3 +23,15 @@ def test_the_demo_runs_twice(process):
     report = "Which shard holds what"
     assert first.partition(report)[2] == second.partition(report)[2]
     assert "news.example" in first.partition(report)[2]
+
+
+def test_the_demo_is_served_on_loopback_alone(monkeypatch):
+    """Unless another address is named; its server is Django's own."""
+    called = []
+    monkeypatch.setattr("sys.argv", ["demo.py"])
+    monkeypatch.setattr(demo, "call_command", lambda *arguments, **options: called.append(arguments))
+    monkeypatch.setattr(demo, "_prepare", lambda: None)
+    monkeypatch.setattr(demo, "_collect", lambda log: None)
+    monkeypatch.setattr(demo, "_admin_password", lambda: "x")
+    demo.main()
+    assert called == [("demo_report",), ("runserver", "127.0.0.1:8000")]

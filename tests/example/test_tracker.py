@@ -161,6 +161,7 @@ def test_the_address_behind_proxies(rf, settings, proxies, address):
     from track.collecting import client_address
 
     settings.PROXIES = proxies
+    settings.ANONYMIZE_ADDRESSES = False
     request = rf.get("/", headers={"X-Forwarded-For": "192.0.2.7, 192.0.2.8"})
     assert client_address(request) == address
 
@@ -209,6 +210,19 @@ def test_without_consent_nobody_is_counted_where_it_is_required(post, site, sett
     settings.CONSENT_REQUIRED = True
     assert post({"site": "abc", "path": "/", **said}).status_code == 204
     assert PageView.objects.filter(site=site).count() == count
+
+
+def test_any_origin_may_post_and_nothing_of_a_session_is_in_the_answer(admin_client, site):
+    """So that the answer gives nothing away: not to be had with credentials, and the same for everybody."""
+    report, origin = json.dumps({"site": "abc", "path": "/"}), {"Origin": "https://else.example"}
+    for answer in (
+        admin_client.post("/t/event", report, content_type="text/plain", headers=origin),
+        admin_client.options("/t/event", headers=origin),
+    ):
+        assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (204, "*")
+        assert "Access-Control-Allow-Credentials" not in answer
+        assert not answer.cookies
+        assert "Cookie" not in answer.get("Vary", "")
 
 
 def test_no_report_is_redirected_to(client, post, site):
