@@ -176,7 +176,7 @@ class Sign(models.Model):
 
     label = models.IntegerField()
     text = CompositeForeignKey(
-        Text, models.DO_NOTHING, {"label": "label", "language": FunctionBasedFieldValue(language)}, related_name="signs"
+        Text, models.CASCADE, {"label": "label", "language": FunctionBasedFieldValue(language)}, related_name="signs"
     )
 
 

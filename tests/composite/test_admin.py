@@ -1,12 +1,13 @@
-"""Composite foreign keys in the admin: raw ids, and inlines."""
+"""Composite foreign keys in the admin: raw ids, choices that search, and inlines."""
 
 from __future__ import annotations
 
+import json
 import types
 from typing import Any
 
 import pytest
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.auth.models import User
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.db import models
@@ -54,6 +55,32 @@ def site(oracle: None, settings: Any) -> Any:
     site.register(Desk, DeskAdmin)
     site.register(Clerk, RawClerkAdmin)
     urls = types.ModuleType("composite_admin_urls")
+    urls.urlpatterns = [path("admin/", site.urls)]  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = urls
+    return site
+
+
+class SearchedDeskAdmin(CompositeModelAdmin):
+    """Can be searched."""
+
+    search_fields = ("name",)
+    ordering = ("pk",)
+
+
+class SearchingClerkAdmin(CompositeModelAdmin):
+    """Searches for the desk."""
+
+    fields = ("name", "desk")
+    autocomplete_fields = ("desk",)
+
+
+@pytest.fixture
+def searching(oracle: None, settings: Any) -> AdminSite:
+    """An admin whose clerks search for desks."""
+    site = AdminSite()
+    site.register(Desk, SearchedDeskAdmin)
+    site.register(Clerk, SearchingClerkAdmin)
+    urls = types.ModuleType("composite_searching_urls")
     urls.urlpatterns = [path("admin/", site.urls)]  # type: ignore[attr-defined]
     settings.ROOT_URLCONF = urls
     return site
@@ -111,6 +138,48 @@ def test_a_raw_id_shows_the_row_and_takes_its_key_or_its_primary_key(site: Any, 
         assert "desk" in form_class({"name": "x", "desk": value}).errors
 
 
+def test_a_choice_that_searches_shows_the_row_that_is_chosen_and_takes_another(
+    searching: AdminSite, clerks: list[Clerk]
+) -> None:
+    admin: Any = searching._registry[Clerk]
+    assert admin.check() == []
+    form_class = admin.get_form(_superuser())
+    shown = str(form_class(instance=clerks[2])["desk"])
+    assert 'data-ajax--url="/admin/autocomplete/"' in shown
+    assert '<option value="[&quot;2&quot;, &quot;1&quot;]" selected>2/1</option>' in shown
+    assert shown.count("<option") == 2  # and that of no desk
+    assert "selected>" not in str(form_class({"name": "x", "desk": "0"})["desk"])
+    (found,) = searched(searching, term="1/2")["results"]
+    assert found["text"] == "1/2"
+    form = form_class({"name": "x", "desk": found["id"]}, instance=clerks[2])
+    assert form.is_valid(), form.errors
+    assert form.save().desk == clerks[1].desk
+    assert f'<option value="{found["id"]}" selected>1/2</option>' in str(form["desk"])
+    assert "select2" in str(form.media)
+    assert form_class({"name": "x", "desk": ""}, instance=clerks[2]).save().desk is None
+
+
+def searched(site: AdminSite, **parameters: str) -> Any:
+    """What Django's view answers to the choice of a clerk's desk."""
+    names = {"app_label": "composite", "model_name": "clerk", "field_name": "desk"}
+    request = _superuser(**names, **parameters)
+    return json.loads(site.autocomplete_view(request).content)
+
+
+def test_what_cannot_be_searched_is_an_issue(oracle: None) -> None:
+    class Searching(CompositeModelAdmin):
+        autocomplete_fields = ("desk", "name")
+
+    class Plain(ModelAdmin):
+        autocomplete_fields = ("desk",)
+
+    site = AdminSite()
+    assert [error.id for error in Searching(Clerk, site).check()] == ["admin.E039", "admin.E038"]
+    site.register(Desk, CompositeModelAdmin)
+    assert [error.id for error in Searching(Clerk, site).check()] == ["admin.E040", "admin.E038"]
+    assert [error.id for error in Plain(Clerk, site).check()] == ["admin.E038"]
+
+
 def test_an_inline_adds_changes_and_deletes_the_rows_of_its_parent(site: Any, clerks: list[Clerk]) -> None:
     kept, other = clerks[1], clerks[0]
     gone = Clerk.objects.create(desk=kept.desk, name="gone")
@@ -164,8 +233,8 @@ def test_rows_are_saved_as_those_of_a_copy(site: Any, clerks: list[Clerk]) -> No
     assert (made.desk, made.pk != clerks[0].pk) == (copy, True)
 
 
-def _superuser() -> Any:
-    request = RequestFactory().get("/")
+def _superuser(**parameters: str) -> Any:
+    request = RequestFactory().get("/", parameters)
     request.user = User(is_superuser=True, is_active=True)
     return request
 

@@ -24,6 +24,8 @@ from tests.composite.models import (
     Price,
     Printer,
     Safe,
+    Sign,
+    Text,
 )
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -71,6 +73,17 @@ def test_cascade_spares_rows_of_another_raw_part(oracle: None) -> None:
     assert Offer.objects.count() == 1
     alpha.delete()
     assert Offer.objects.count() == 0
+
+
+def test_cascade_spares_rows_of_another_computed_part(oracle: None, language: Any) -> None:
+    texts = {code: Text.objects.create(label=1, language=code, words=code) for code in ("en", "de", "fr")}
+    Sign.objects.create(label=1)
+    texts["de"].delete()
+    assert Sign.objects.count() == 1
+    language("fr")
+    assert Text.objects.filter(language="en").delete() == (1, {"composite.Text": 1})
+    texts["fr"].delete()
+    assert Sign.objects.count() == 0
 
 
 def test_set_null_writes_only_what_can_be_null(clerks: list[Clerk], desks: list[Desk]) -> None:

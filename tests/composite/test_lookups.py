@@ -9,7 +9,7 @@ from django.core.exceptions import FieldError
 from django.db.models import Count, Exists, OuterRef, Q
 
 from horizon_shards.exceptions import QueryNotSupported
-from tests.composite.models import Clerk, Coat, Desk, Drawer, Folder, Key, Loan, Offer, Price, Sheet
+from tests.composite.models import Clerk, Coat, Desk, Drawer, Folder, Key, Loan, Offer, Price, Sheet, Sign, Text
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -137,6 +137,20 @@ def test_raw_parts(oracle: None) -> None:
     assert Price.objects.get(offers=offer) == alpha
     assert Price.objects.exclude(offers=offer).get() == base
     assert Offer.objects.exclude(price=base).get() == offer
+
+
+def test_computed_parts(oracle: None, language: Any) -> None:
+    texts = {code: Text.objects.create(label=1, language=code, words=code) for code in ("en", "de")}
+    sign = Sign.objects.create(label=1)
+    for code, other in (("de", "en"), ("en", "de")):
+        language(code)
+        for condition in ({"text": texts[code]}, {"text__in": [*texts.values()]}, {"text": (1,)}):
+            assert Sign.objects.get(**condition) == sign, condition
+        for condition in ({"text": texts[other]}, {"text__in": [texts[other]]}, {"text__words": other}):
+            assert not Sign.objects.filter(**condition), condition
+        assert Sign.objects.exclude(text=texts[other]).get() == sign
+        assert Text.objects.get(signs=sign) == texts[code]
+        assert Text.objects.exclude(signs=sign).get() == texts[other]
 
 
 def test_a_composite_primary_key(oracle: None) -> None:

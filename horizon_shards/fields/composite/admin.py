@@ -1,14 +1,16 @@
-"""Composite foreign keys in Django's admin: ``raw_id_fields`` and inlines."""
+"""Composite foreign keys in Django's admin: ``raw_id_fields``, ``autocomplete_fields`` and inlines."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from django.contrib.admin.checks import InlineModelAdminChecks, ModelAdminChecks
+from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.options import InlineModelAdmin, ModelAdmin
 from django.contrib.admin.utils import flatten_fieldsets
-from django.contrib.admin.widgets import ForeignKeyRawIdWidget
+from django.contrib.admin.widgets import AutocompleteSelect, ForeignKeyRawIdWidget
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.forms import ALL_FIELDS
@@ -68,35 +70,78 @@ class CompositeRawIdWidget(ForeignKeyRawIdWidget):
             return "", ""
 
 
+class CompositeAutocompleteSelect(AutocompleteSelect):
+    """A choice that searches as the user types: Django's view gives primary keys."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        """The row that is chosen, by its key or its primary key; the view gives the others."""
+        chosen: list[Any] = [] if self.is_required else [self.create_option(name, "", "", False, 0)]
+        choice: Any = self.choices
+        for text in filter(None, value):
+            with suppress(ValidationError):
+                label = choice.field.label_from_instance(choice.field.to_python(text))
+                chosen.append(self.create_option(name, text, label, True, len(chosen)))
+        return [(None, chosen, 0)]
+
+
 class _CompositeRelations:
-    """Makes form fields of the composite relations that ``raw_id_fields`` names."""
+    """Makes form fields of the composite relations that ``raw_id_fields`` and ``autocomplete_fields`` name."""
 
     form: Any = CompositeModelForm
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """The text with the link where the relation is named, else Django's choice."""
+        """The text with the link, or the choice that searches, where the relation is named; else Django's choice."""
         own: Any = self
-        if isinstance(db_field, CompositeForeignKey) and db_field.name in own.raw_id_fields:
-            kwargs["widget"] = CompositeRawIdWidget(db_field, own.admin_site, using=kwargs.get("using"))
-            return db_field.formfield(form_class=CompositeRawIdField, **kwargs)
+        made: dict[Any, Any] = {
+            CompositeAutocompleteSelect: own.get_autocomplete_fields(request),
+            CompositeRawIdWidget: own.raw_id_fields,
+        }
+        for widget, names in made.items():
+            if isinstance(db_field, CompositeForeignKey) and db_field.name in names:
+                kwargs["widget"] = widget(db_field, own.admin_site, using=kwargs.get("using"))
+                return db_field.formfield(form_class=CompositeRawIdField, **kwargs)
         return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
 
 
-class _RawIds:
+class _Named:
     def _check_raw_id_fields_item(self, obj: Any, field_name: str, label: str) -> list[CheckMessage]:
-        try:
-            if isinstance(obj.model._meta.get_field(field_name), CompositeForeignKey):
-                return []
-        except FieldDoesNotExist:
-            pass
+        if _composite(obj, field_name) is not None:
+            return []
         return super()._check_raw_id_fields_item(obj, field_name, label)  # type: ignore[misc, no-any-return]
 
+    def _check_autocomplete_fields_item(self, obj: Any, field_name: str, label: str) -> list[CheckMessage]:
+        relation = _composite(obj, field_name)
+        if relation is None:
+            return super()._check_autocomplete_fields_item(obj, field_name, label)  # type: ignore[misc, no-any-return]
+        return _cannot_be_searched(obj, relation)
 
-class _ModelChecks(_RawIds, ModelAdminChecks):
-    """Django's, with composite relations in ``raw_id_fields``."""
+
+def _composite(obj: Any, name: str) -> CompositeForeignKey | None:
+    with suppress(FieldDoesNotExist):
+        if isinstance(field := obj.model._meta.get_field(name), CompositeForeignKey):
+            return field
+    return None
 
 
-class _InlineChecks(_RawIds, InlineModelAdminChecks):
+def _cannot_be_searched(obj: Any, relation: CompositeForeignKey) -> list[CheckMessage]:
+    """What Django asks of the related model's admin where a foreign key is named."""
+    related, name = relation.related_model, type(obj).__name__
+    try:
+        admin = obj.admin_site.get_model_admin(related)
+    except NotRegistered:
+        text = f'An admin for model "{related.__name__}" has to be registered to be referenced by {name}'
+        return [Error(f"{text}.autocomplete_fields.", obj=type(obj), id="admin.E039")]
+    if admin.search_fields:
+        return []
+    text = f'{type(admin).__name__} must define "search_fields", because it is referenced by {name}'
+    return [Error(f"{text}.autocomplete_fields.", obj=type(obj), id="admin.E040")]
+
+
+class _ModelChecks(_Named, ModelAdminChecks):
+    """Django's, with composite relations in ``raw_id_fields`` and ``autocomplete_fields``."""
+
+
+class _InlineChecks(_Named, InlineModelAdminChecks):
     """Django's, with a composite relation in the place of a foreign key."""
 
     def _check_relation(self, obj: Any, parent_model: Any) -> list[CheckMessage]:
@@ -128,7 +173,7 @@ def relation_of(model: Any, parent_model: Any, name: str | None) -> CompositeFor
 
 
 class CompositeModelAdmin(_CompositeRelations, ModelAdmin):  # type: ignore[type-arg]
-    """A ``ModelAdmin`` that takes composite relations in ``fields`` and in ``raw_id_fields``."""
+    """A ``ModelAdmin`` that takes composite relations in ``fields``, ``raw_id_fields`` and ``autocomplete_fields``."""
 
     checks_class = _ModelChecks
 

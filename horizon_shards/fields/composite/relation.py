@@ -14,6 +14,9 @@ from horizon_shards.fields.composite.restriction import WholeCorrelation
 class CompositeRel(ForeignObjectRel):
     """The far side of a composite foreign key."""
 
+    def set_field_name(self) -> None:
+        """There is no one field: without the name Django's search in the admin gives primary keys."""
+
     def get_related_field(self) -> Any:
         """Raise ``FieldError``: there is more than one field, so the relation cannot be written as a whole."""
         names = ", ".join(self.field.from_fields)
