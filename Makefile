@@ -10,7 +10,7 @@ SEED ?=
 BENCHMARKS ?= routed scatter merging grouped streaming sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv bench test tests test-servers lint format types layers wheel clean
+.PHONY: help demo stack venv bench test tests test-servers lint format types layers wheel clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -49,6 +49,14 @@ tests: $(VENV)/.test-installed  ## the tests alone; ARGS go to pytest, SEED repe
 $(VENV)/.servers-installed: $(VENV)/.test-installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mysql,aws]' 'moto>=5'
 	@touch $@
+
+$(VENV)/.stack-installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[example,stack]'
+	@touch $@
+
+# mysqlclient compiles against libmariadb-dev (Debian: with pkg-config and gcc).
+stack: $(VENV)/.stack-installed  ## the example on MariaDB clusters, PostgreSQL, memcached and MiniStack until Ctrl-C
+	$(BIN)/python -m tests.servers stack $(ARGS)
 
 # Starts the servers itself, in a temporary folder, and ends them; `python -m tests.servers up` keeps them.
 test-servers: $(VENV)/.servers-installed  ## the tests on MariaDB clusters that fail over; needs mariadbd

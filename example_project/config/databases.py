@@ -5,7 +5,11 @@
 ``DIRECTORY_URL``
     Which shard holds which key. Default: a SQLite file.
 ``SHARD_URLS``
-    The shards: ``track-1=mysql://user:password@host/name,track-2=...``, as many as wanted.
+    The shards: ``track-1=mysql://user:password@host/name,track-2=...``, as many as wanted. ``aurora://`` is a
+    cluster of Aurora, MySQL or MariaDB that fails over; one that cannot be asked for its servers names them:
+    ``aurora://user:password@host/name?instances=host:3306+host:3307``.
+``REPLICA_URLS``
+    Where shards are read: ``track-1=aurora://user:password@reader/name,...``. Default: from the shards themselves.
 ``SHARDS``
     How many SQLite shards to make where ``SHARD_URLS`` is not set. Default: 4. With 0 there are no shards:
     the logical database ``track`` is then one plain database, ``TRACK_URL``, by default a SQLite file.
@@ -18,14 +22,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from config import environment
 
 SQLITE = "django.db.backends.sqlite3"
+AURORA = "horizon_shards.backends.aurora_mysql"
 REDSHIFT = {"redshift": "horizon_shards.backends.redshift", "strict-redshift": "horizon_shards.testing.redshift"}
 #: Readers do not wait for the writer, and a writer waits its turn instead of failing in the middle.
 SQLITE_OPTIONS = {
@@ -45,32 +52,47 @@ def read_databases(folder: Path) -> dict[str, dict[str, Any]]:
     if not urls:
         return databases | {"track": _database("TRACK_URL", folder / "track.sqlite3")}
     databases["directory"] = _database("DIRECTORY_URL", folder / "directory.sqlite3")
-    return databases | {"track": logical_database(urls)} | {_alias(name): parse(url) for name, url in urls.items()}
+    replicas = environment.pairs("REPLICA_URLS")
+    if strangers := replicas.keys() - urls.keys():
+        raise ImproperlyConfigured(
+            f"REPLICA_URLS names {min(strangers)!r}, which is no shard. Shards: {', '.join(urls)}."
+        )
+    physical = {_alias(name): parse(url) for name, url in urls.items()}
+    physical |= {_replica(name): parse(url, role="replica") for name, url in replicas.items()}
+    return databases | {"track": logical_database(urls, replicas)} | physical
 
 
-def logical_database(names: dict[str, str]) -> dict[str, Any]:
+def logical_database(names: Iterable[str], replicas: Container[str] = ()) -> dict[str, Any]:
     """The database that the models live on: it stores nothing itself, the shards of these names do."""
     return {
         "ENGINE": "horizon_shards.backends.sharded",
-        "SHARDS": {name: {"PRIMARY": _alias(name)} for name in names},
+        "SHARDS": {name: _shard(name, is_copied=name in replicas) for name in names},
         "MAPPING": {"BACKEND": "horizon_shards.mapping.BucketMapping"},
         "DIRECTORY": "directory",
         "SCATTER": "warn",
     }
 
 
-def parse(url: str) -> dict[str, Any]:
+def parse(url: str, *, role: str = "primary") -> dict[str, Any]:
     """One entry of ``DATABASES``; raises ``ValueError`` or ``UnknownSchemeError`` for a URL that names none."""
-    # dj-database-url knows another backend by the name of Redshift.
-    engine = REDSHIFT.get(url.partition("://")[0])
+    scheme, _, place = url.partition("://")
     age = environment.whole("CONN_MAX_AGE", 60)
-    if engine is not None:
-        server = dj_database_url.parse(f"postgresql://{url.partition('://')[2]}", conn_max_age=age)
-        return {**server, "ENGINE": engine, "CONN_HEALTH_CHECKS": True}
+    # dj-database-url knows another backend by the name of Redshift.
+    if scheme in REDSHIFT:
+        server = dj_database_url.parse(f"postgresql://{place}", conn_max_age=age)
+        return {**server, "ENGINE": REDSHIFT[scheme], "CONN_HEALTH_CHECKS": True}
+    if scheme == "aurora":
+        return _aurora(dict(dj_database_url.parse(f"mysql://{place}", conn_max_age=age)), role)
     entry: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=age))
     if entry["ENGINE"] == SQLITE:
         return _sqlite(Path(entry["NAME"]))
     return entry | {"CONN_HEALTH_CHECKS": True}
+
+
+def _aurora(server: dict[str, Any], role: str) -> dict[str, Any]:
+    instances = server.get("OPTIONS", {}).pop("instances", "").replace(",", " ").split()
+    cluster = {"ROLE": role} | ({"INSTANCES": instances} if instances else {})
+    return server | {"ENGINE": AURORA, "CLUSTER": cluster, "CONN_HEALTH_CHECKS": True}
 
 
 def _database(variable: str, file: Path) -> dict[str, Any]:
@@ -89,5 +111,13 @@ def _sqlite_shards(folder: Path) -> dict[str, str]:
     return {name: f"sqlite:///{(folder / _alias(name)).as_posix()}.sqlite3" for name in names}
 
 
+def _shard(name: str, *, is_copied: bool) -> dict[str, Any]:
+    return {"PRIMARY": _alias(name)} | ({"REPLICAS": [_replica(name)]} if is_copied else {})
+
+
 def _alias(name: str) -> str:
     return name.replace("-", "_")
+
+
+def _replica(name: str) -> str:
+    return f"{_alias(name)}_ro"

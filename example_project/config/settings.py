@@ -28,6 +28,9 @@
     the stored views.
 ``PROFILE_DAYS``
     For how many days after its last view a profile is kept; 0: there are none. Default: 30.
+``CACHE_URLS``
+    One or two clusters of memcached, ``a=memcached://HOST:PORT+HOST:PORT,b=elasticache://ENDPOINT:PORT``: two are
+    written twice and read twice. Default: each process's own memory.
 ``REPORTS_A_MINUTE``
     How many reports the tracker takes from one address, as it is kept, in a minute; 0: any number. Default: 600.
 ``CONSENT_REQUIRED``
@@ -47,6 +50,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment
+from config.caches import read_caches
 from config.collecting import read_sinks
 from config.databases import read_databases
 from config.profiles import read_profiles
@@ -98,6 +102,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "report.asked.AskedShardsMiddleware",
 ]
+if environment.text("REPLICA_URLS"):
+    MIDDLEWARE.insert(1, "horizon_shards.middleware.read_your_writes")
 if environment.flag("LOGIN_REQUIRED", default=not DEBUG):
     MIDDLEWARE.append("django.contrib.auth.middleware.LoginRequiredMiddleware")
 LOGIN_URL = "admin:login"
@@ -138,6 +144,8 @@ if tasks := read_tasks():
     TASKS = tasks
 VISITOR_PROFILES = read_profiles()
 ANONYMIZE_ADDRESSES = environment.flag("ANONYMIZE_ADDRESSES", default=True)
+if caches := read_caches():
+    CACHES = caches
 REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)
 CONSENT_REQUIRED = environment.flag("CONSENT_REQUIRED", default=False)
 VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY

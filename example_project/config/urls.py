@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
 admin.site.site_header = admin.site.site_title = "Horizon analytics"
@@ -11,4 +12,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("t/", include("track.urls")),
     path("", include("report.urls")),
+    *staticfiles_urlpatterns(),  # empty unless DEBUG: for servers other than runserver
 ]

@@ -13,7 +13,6 @@ import re
 import signal
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from django.db import Error, connections
 
 from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, make_postgresqls, pay, shards_of, write
 from tests.servers.clusters import Clusters
-from tests.servers.processes import PATIENCE_SECONDS
+from tests.servers.processes import PATIENCE_SECONDS, open_folder
 
 #: After the first transaction of a child, at most so much later comes the kill.
 LONGEST_RUN_SECONDS = 0.1
@@ -220,8 +219,7 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="horizon_kills_")))
-        folder.chmod(0o755)
+        folder = stack.enter_context(open_folder())
         clusters = Clusters(folder / "mariadb")
         stack.callback(clusters.down)
         clusters.up(2, replicas=0)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -25,17 +23,9 @@ from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, PostgreSQLs, ins
 from tests.servers.clusters import Clusters, wait_until
 from tests.servers.endpoint import Endpoint
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.processes import open_folder
 
 ALL = SHARDS
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """A folder that the user of the servers reaches: those of pytest are for its own user alone."""
-    with tempfile.TemporaryDirectory(prefix="horizon_postgresql_") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 @pytest.fixture(scope="module")

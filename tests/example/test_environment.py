@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment
+from config.caches import read_caches
 from config.collecting import read_sinks
 from config.databases import read_databases
 
@@ -15,6 +16,8 @@ from config.databases import read_databases
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     for name in ("DATABASE_URL", "DIRECTORY_URL", "SHARD_URLS", "SHARDS", "TRACK_URL", "WAREHOUSE_URL", "CONN_MAX_AGE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("REPLICA_URLS", "CACHE_URLS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -45,6 +48,59 @@ def test_shards_on_servers(tmp_path, monkeypatch):
     assert (shard["PASSWORD"], shard["CONN_MAX_AGE"], shard["CONN_HEALTH_CHECKS"]) == ("p,@", 60, True)
     assert databases["us_1"]["ENGINE"] == "django.db.backends.postgresql"
     assert databases["directory"]["HOST"] == "db0"
+
+
+def test_clusters_and_replicas(tmp_path, monkeypatch):
+    """``aurora://`` takes the servers of the cluster, or asks it for them; a shard without a replica stays without."""
+    monkeypatch.setenv(
+        "SHARD_URLS", "eu-1=aurora://u:p@db1/track?instances=db1:3306+db2:3307,eu-2=aurora://u@db3/track"
+    )
+    monkeypatch.setenv("REPLICA_URLS", "eu-1=aurora://u:p@reader/track")
+    databases = read_databases(tmp_path)
+    assert databases["track"]["SHARDS"] == {
+        "eu-1": {"PRIMARY": "eu_1", "REPLICAS": ["eu_1_ro"]},
+        "eu-2": {"PRIMARY": "eu_2"},
+    }
+    shard = databases["eu_1"]
+    assert (shard["ENGINE"], shard["OPTIONS"]) == ("horizon_shards.backends.aurora_mysql", {})
+    assert shard["CLUSTER"] == {"ROLE": "primary", "INSTANCES": ["db1:3306", "db2:3307"]}
+    assert databases["eu_2"]["CLUSTER"] == {"ROLE": "primary"}
+    assert (databases["eu_1_ro"]["HOST"], databases["eu_1_ro"]["CLUSTER"]) == ("reader", {"ROLE": "replica"})
+
+
+def test_a_replica_of_no_shard(tmp_path, monkeypatch):
+    """The error names it."""
+    monkeypatch.setenv("REPLICA_URLS", "track-9=aurora://u@db1/track")
+    with pytest.raises(ImproperlyConfigured, match="REPLICA_URLS names 'track-9'"):
+        read_databases(tmp_path)
+
+
+def test_caches(monkeypatch):
+    """None, one cluster, two clusters."""
+    assert read_caches() == {}
+    monkeypatch.setenv("CACHE_URLS", "a=elasticache://a.cfg:11211")
+    one = {"BACKEND": "horizon_shards.cache.ElastiCache", "LOCATION": "a.cfg:11211"}
+    assert read_caches() == {"default": one}
+    monkeypatch.setenv("CACHE_URLS", "a=elasticache://a.cfg:11211,b=memcached://m1:11211+m2:11211")
+    two = {"BACKEND": "horizon_shards.cache.MemcachedCache", "LOCATION": ["m1:11211", "m2:11211"]}
+    double = {"BACKEND": "horizon_shards.cache.DoubleCache", "LOCATION": "a,b"}
+    assert read_caches() == {"default": double, "a": one, "b": two}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a=redis://h:1",
+        "a=memcached://",
+        "default=memcached://h:1",
+        "a=memcached://h:1,b=memcached://h:2,c=memcached://h:3",
+    ],
+)
+def test_bad_cache_urls_are_named(monkeypatch, value):
+    """The error names the variable."""
+    monkeypatch.setenv("CACHE_URLS", value)
+    with pytest.raises(ImproperlyConfigured, match="CACHE_URLS"):
+        read_caches()
 
 
 @pytest.mark.parametrize("value", ["track-1", "track-1=", "=mysql://h/n", "a=sqlite:///x,a=sqlite:///y"])

@@ -1,4 +1,4 @@
-"""``python -m tests.servers up|down|status|run``: MariaDB clusters for tests."""
+"""``python -m tests.servers up|down|status|run|stack``: MariaDB clusters for tests, and the example on all servers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def main() -> int:
     arguments = parse()
     if arguments.command == "run":
         return run(arguments)
+    if arguments.command == "stack":
+        return stack(arguments)
     clusters = Clusters(arguments.folder)
     if arguments.command == "up":
         clusters.up(arguments.clusters, replicas=arguments.replicas)
@@ -43,6 +45,9 @@ def parse() -> argparse.Namespace:
     command = commands.add_parser("run", help="clusters of their own for one command, ended with it")
     sizes(command)
     command.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    command = commands.add_parser("stack", help="the whole example on servers of its own, until Ctrl-C")
+    command.add_argument("--port", type=int, default=8000, help="of the dashboard (8000)")
+    command.add_argument("--pause", type=float, default=10, metavar="SECONDS", help="between two loads (10)")
     return parser.parse_args()
 
 
@@ -62,6 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
             return subprocess.call(argv, env={**os.environ, FOLDER_VARIABLE: str(clusters.folder)})
         finally:
             clusters.down()
+
+
+def stack(arguments: argparse.Namespace) -> int:
+    from tests.servers.stack import serve
+
+    # As Ctrl-C: what was started is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    serve(arguments.port, arguments.pause)
+    return 0
 
 
 def show(clusters: Clusters) -> None:

@@ -7,9 +7,10 @@ import os
 import random
 import signal
 import socket
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Below the ports that systems hand out by themselves: nobody's outgoing connection can take one.
@@ -23,7 +24,7 @@ class Process:
     def __init__(self, pid_file: Path) -> None:
         self.pid_file = pid_file
 
-    def start(self, command: list[str], *, log: Path) -> None:
+    def start(self, command: list[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
         """Start the command in a session of its own; does nothing where it runs."""
         if self.pid() is not None:
             return
@@ -32,7 +33,9 @@ class Process:
             (os.POSIX_SPAWN_OPEN, number, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for number in (1, 2)
         ]
         silence = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-        pid = os.posix_spawn(command[0], command, os.environ, file_actions=[silence, *outputs], setsid=True)
+        pid = os.posix_spawn(
+            command[0], command, environment or os.environ, file_actions=[silence, *outputs], setsid=True
+        )
         self.pid_file.write_text(json.dumps({"pid": pid, "since": state_and_start(pid)[1]}))
 
     def pid(self) -> int | None:
@@ -79,6 +82,15 @@ class Process:
             if time.monotonic() > give_up_at:
                 raise TimeoutError(f"{self.pid_file}: after {PATIENCE_SECONDS} s the process still has not {what}.")
             time.sleep(0.01)
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that other users reach: those of pytest are for its own user alone."""
+    with tempfile.TemporaryDirectory(prefix="horizon_servers_") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def threads_of(pid: int) -> list[Path]:

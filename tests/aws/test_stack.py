@@ -1,0 +1,107 @@
+"""A page that a real browser opens travels from the tracker to the dashboard (tests/servers/stack.py)."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.servers.processes import free_ports, open_folder
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra stack: pip install '.[stack]'")
+for module in ("MySQLdb", "gunicorn", "ministack", "dj_database_url"):
+    pytest.importorskip(module, reason="needs the extra stack: pip install '.[stack]'")
+for program in ("mariadbd", "memcached", "chromium", "chromedriver"):
+    if shutil.which(program, path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin") is None:
+        pytest.skip(f"needs {program}", allow_module_level=True)
+
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+from tests.servers.clusters import wait_until  # noqa: E402
+from tests.servers.stack import BUCKET, Stack  # noqa: E402
+
+PATIENCE_SECONDS = 120
+PAGE = """<!doctype html><title>A shop</title><h1>Umbrellas</h1>
+<script defer src="{tracker}/t/track.js" data-site="umbrella.example"></script>"""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """All of it, with a website that nobody has visited."""
+    with open_folder() as folder:
+        started = Stack(folder, port=free_ports(1)[0])
+        try:
+            started.up(workers=1)
+            started.run("manage.py", "shell", "-c", NEW_SITE)
+            yield started
+        finally:
+            started.down()
+
+
+NEW_SITE = "from track.models import Website; Website.objects.create(domain='umbrella.example', key='umbrella.example')"
+
+
+@pytest.fixture(scope="module")
+def shop(stack: Stack, tmp_path_factory: Any) -> Iterator[str]:
+    """The address of a shop, of another origin than the tracker whose snippet it has."""
+    folder = tmp_path_factory.mktemp("shop")
+    for name in ("umbrellas", "boots"):
+        (folder / f"{name}.html").write_text(PAGE.format(tracker=stack.url))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder, and writes no log."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: Any) -> Iterator[Any]:
+    """Chromium without a window."""
+    options = webdriver.ChromeOptions()
+    # Root may not use Chromium's sandbox; the pages are the test's own.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1600"):
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def test_from_the_browser_to_the_dashboard(stack: Stack, shop: str, browser: Any) -> None:
+    """Two pages and a reload: what the browser sent is in the warehouse, and on the page of trends."""
+    for page in ("umbrellas", "boots", "umbrellas"):
+        browser.get(f"{shop}/{page}.html")
+        WebDriverWait(browser, PATIENCE_SECONDS).until(is_reported)
+    wait_until(lambda: delivered(stack) == 3, "all views are delivered")
+    assert " 3 rows, " in stack.load()
+    browser.get(f"{stack.url}/trends/?days=1")
+    rows = [row.text.split() for row in browser.find_elements("css selector", "table tr")]
+    shown = {row[1]: row[2] for row in rows if row[:1] == ["umbrella.example"]}
+    assert shown == {"/umbrellas.html": "2", "/boots.html": "1"}
+    assert stack.load().startswith("0 objects loaded"), "Each delivered object is loaded once."
+
+
+def is_reported(browser: Any) -> bool:
+    """Whether the beacon of this page is on its way."""
+    return bool(
+        browser.execute_script("return performance.getEntriesByType('resource').some(e => e.name.endsWith('/t/event'))")
+    )
+
+
+def delivered(stack: Stack) -> int:
+    """How many views lie in the bucket."""
+    s3 = stack.aws.client("s3")
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix="views/").get("Contents", ())]
+    return sum(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().count(b"\n") for key in keys)
