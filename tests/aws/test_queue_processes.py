@@ -104,16 +104,12 @@ def test_the_task_of_a_worker_that_was_killed_is_run_by_another(
     jobs.wait_for_file.enqueue(str(effects), str(tmp_path / "go"))
     process = start()
     wait_until(lambda: lines(effects) == ["begun"])
-    # Once the claim is renewed it ends before the message is shown, however long the worker took to begin.
-    first = claims(tmp_path, "leased_until")
-    wait_until(lambda: claims(tmp_path, "leased_until") != first)
     process.kill()
     (tmp_path / "go").touch()
-    _, errors = start("--max-tasks=1").communicate(timeout=120)
-    # Its first try of the two that are left: the claim of the dead worker had ended.
-    assert errors == ""
+    # One try may find the claim of the dead worker: it outlasts the message's rest where death came between their renewals.
+    wait_until(lambda: "ended" in lines(effects) or not start("--max-tasks=1").communicate(timeout=120))
     assert lines(effects) == ["begun", "begun", "ended"]
-    assert stack.waiting() == 0
+    assert (stack.waiting(), stack.waiting(dead=True)) == (0, 0)
 
 
 def test_a_task_that_does_not_heed_its_time_out_ends_its_process(start: Start, stack: Stack, effects: Path) -> None:

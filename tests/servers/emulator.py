@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -15,7 +14,6 @@ import boto3
 from tests.servers.processes import PATIENCE_SECONDS, Process, free_ports
 
 REGION = "eu-west-1"
-ACCOUNT = "000000000000"
 PROGRAM = Path(sys.executable).with_name("ministack")
 
 
@@ -60,25 +58,3 @@ class Emulator:
     def client(self, service: str) -> Any:
         """A client of boto3's."""
         return boto3.session.Session("test", "test", region_name=REGION).client(service, endpoint_url=self.url)
-
-    def make_streams(self, names: list[str], *, bucket: str) -> None:
-        """A bucket, and a delivery stream into it for each name."""
-        where = {"LocationConstraint": REGION}
-        self.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
-        target = {
-            "RoleARN": f"arn:aws:iam::{ACCOUNT}:role/firehose",
-            "BucketARN": f"arn:aws:s3:::{bucket}",
-            "Prefix": "views/",
-        }
-        for name in names:
-            self.client("firehose").create_delivery_stream(
-                DeliveryStreamName=name, ExtendedS3DestinationConfiguration=target
-            )
-
-    def make_queue(self, name: str, *, tries: int = 5) -> None:
-        """A queue, and one for what was tried so often in vain."""
-        sqs = self.client("sqs")
-        dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-        named = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
-        policy = {"deadLetterTargetArn": named["QueueArn"], "maxReceiveCount": tries}
-        sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(policy)})

@@ -27,6 +27,7 @@ TIME_ZONES = ("UTC", "America/New_York", "Europe/Paris", "Asia/Kathmandu")
 
 CONFIGURATION = """[mariadbd]
 datadir={folder}/data
+tmpdir={folder}/tmp
 socket=server.sock
 port={port}
 bind-address=127.0.0.1
@@ -89,6 +90,8 @@ class Server:
         if not (self.folder / "data").exists():
             self.folder.mkdir(exist_ok=True)
             shutil.copytree(template, self.folder / "data", symlinks=True)
+        # Of its own: a server that starts deletes the temporary tables of every other one that shares the folder.
+        (self.folder / "tmp").mkdir(exist_ok=True)
         configuration = CONFIGURATION.format(
             folder=self.folder, port=self.port, number=self.number, domain=self.domain, user=user()
         )
@@ -160,6 +163,7 @@ def make_template(folder: Path) -> Path:
                 program("mariadb-install-db"),
                 "--no-defaults",
                 f"--datadir={unfinished}",
+                f"--tmpdir={folder}",
                 f"--user={user()}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",

@@ -25,7 +25,7 @@ from tests.servers.processes import PATIENCE_SECONDS, Process, open_folder
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "example_project"
 SHARDS = ("track-1", "track-2")
-BUCKET, QUEUE = "horizon-lake", "stats-default"
+BUCKET = "horizon-lake"
 LOAD = ("load_firehose", f"s3://{BUCKET}/views/", "--into=track.PageView=warehouse.PageEvent")
 GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 #: MySQL and MariaDB compare text without regard to case unless told otherwise.
@@ -49,8 +49,12 @@ class Stack:
     def up(self, *, workers: int = 2) -> None:
         """Servers, then tables, then the processes of the example."""
         self.start_servers()
+        # The past was collected into the shards; what comes from now on goes by Firehose.
         self.environment = {**os.environ, **self.variables()}
         self.run("demo.py", "--no-serve")
+        self.environment |= {"FIREHOSE_STREAM": "page-views-{shard}", "QUEUE_PREFIX": "stats-"}
+        self.run("manage.py", "make_aws", f"--bucket={BUCKET}")
+        self.run("manage.py", "aggregate", "--enqueue")
         web = [GUNICORN, "--chdir", str(EXAMPLE), "--bind", f"127.0.0.1:{self.port}", "--workers=2", "config.wsgi"]
         self.start("web", web)
         for number in range(1, workers + 1):
@@ -69,8 +73,6 @@ class Stack:
         self.warehouse.start()
         self.warehouse.sql("CREATE DATABASE warehouse")
         self.aws.start()
-        self.aws.make_streams([f"page-views-{shard}" for shard in SHARDS], bucket=BUCKET)
-        self.aws.make_queue(QUEUE)
 
     def variables(self) -> dict[str, str]:
         """What a production sets, for these servers."""
@@ -91,8 +93,6 @@ class Stack:
             "CACHE_URLS": ",".join(
                 f"{name}=memcached://{cache.address}" for name, cache in zip("ab", self.caches, strict=True)
             ),
-            "FIREHOSE_STREAM": "page-views-{shard}",
-            "QUEUE_PREFIX": QUEUE.removesuffix("default"),
         }
 
     def run(self, *arguments: str) -> str:
@@ -130,6 +130,9 @@ class Stack:
 
     def down(self) -> None:
         """End all that was started here, what serves before what is served."""
+        # All are told before one is waited for: a worker ends when its question to the queue is answered.
+        for process in self.processes.values():
+            process.send(signal.SIGTERM)
         for process in self.processes.values():
             process.end(signal.SIGTERM)
         self.aws.end()

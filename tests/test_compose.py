@@ -1,0 +1,64 @@
+"""``docker-compose.yml``, read: CI has no Docker to run it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+yaml = pytest.importorskip("yaml", reason="comes with sqlfluff: pip install '.[test]'")
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+EXAMPLE = {name for name, service in SERVICES.items() if service["image"] == "horizon-shards-example"}
+DOCKERFILE = (ROOT / "example_project/docker/Dockerfile").read_text()
+VERSION = re.compile(r":\d+(\.\d+)+(-[a-z]+)?$")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_is_pinned_and_not_root(name: str) -> None:
+    """The same a year from now; and nobody who breaks out of a server is root."""
+    service = SERVICES[name]
+    assert service["user"] not in ("root", "0")
+    image = re.search(r"^FROM (.*)$", DOCKERFILE, re.MULTILINE) if name in EXAMPLE else None
+    assert VERSION.search(image[1] if image else service["image"])
+
+
+def test_what_is_waited_for_has_a_health_check() -> None:
+    """Or has an end."""
+    awaited = {
+        (name, how["condition"]) for service in SERVICES.values() for name, how in service.get("depends_on", {}).items()
+    }
+    for name, condition in awaited:
+        checked = "test" in SERVICES[name].get("healthcheck", {})
+        assert condition == ("service_healthy" if checked else "service_completed_successfully"), name
+
+
+def test_only_the_web_is_published_and_on_loopback_alone() -> None:
+    """A port without an address would be open to the network."""
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "nginx": ["127.0.0.1:8000:8080"]
+    }
+
+
+def test_each_variable_is_one_of_the_settings() -> None:
+    """They document what they read; what begins with AWS is boto3's."""
+    config = ROOT / "example_project/config"
+    documented = "".join((config / name).read_text() for name in ("settings.py", "databases.py"))
+    for name in SERVICES["web-1"]["environment"]:
+        assert name.startswith("AWS_") or f"``{name}``" in documented, name
+
+
+def test_the_services_that_the_settings_name_exist() -> None:
+    """Hosts in addresses, and the servers behind nginx."""
+    addresses = " ".join(map(str, SERVICES["web-1"]["environment"].values()))
+    behind = (ROOT / "example_project/docker/nginx.conf").read_text()
+    hosts = set(re.findall(r"(?:@|://)([a-z0-9-]+)[:/]\w", addresses)) | set(
+        re.findall(r"server ([a-z0-9-]+):", behind)
+    )
+    assert hosts - SERVICES.keys() <= {"app", "postgres"}
+    assert {"cluster-1", "replica-2", "warehouse", "cache-b", "aws", "web-2"} <= hosts
+    assert all((ROOT / found["file"]).exists() for found in COMPOSE["configs"].values())
