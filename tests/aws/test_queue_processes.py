@@ -106,7 +106,7 @@ def test_the_task_of_a_worker_that_was_killed_is_run_by_another(
     wait_until(lambda: lines(effects) == ["begun"])
     process.kill()
     (tmp_path / "go").touch()
-    # One try may find the claim of the dead worker: it outlasts the message's rest where death came between their renewals.
+    # One try may find the claim of the dead worker, which died between the renewals of its claim and of its message.
     wait_until(lambda: "ended" in lines(effects) or not start("--max-tasks=1").communicate(timeout=120))
     assert lines(effects) == ["begun", "begun", "ended"]
     assert (stack.waiting(), stack.waiting(dead=True)) == (0, 0)
