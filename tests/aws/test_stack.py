@@ -86,11 +86,19 @@ def test_from_the_browser_to_the_dashboard(stack: Stack, shop: str, browser: Any
         WebDriverWait(browser, PATIENCE_SECONDS).until(is_reported)
     wait_until(lambda: delivered(stack) == 3, "all views are delivered")
     assert " 3 rows, " in stack.load()
-    browser.get(f"{stack.url}/trends/?days=1")
-    rows = [row.text.split() for row in browser.find_elements("css selector", "table tr")]
-    shown = {row[1]: row[2] for row in rows if row[:1] == ["umbrella.example"]}
+    browser.get(f"{stack.url}/trends/?days=7")
+    shown = {row[1]: row[2] for row in words(browser, "table tr") if row[:1] == ["umbrella.example"]}
     assert shown == {"/umbrellas.html": "2", "/boots.html": "1"}
+    browser.get(f"{stack.url}/sites/umbrella.example/?days=7")
+    assert words(browser, ".rankings li")[:2] == [["/umbrellas.html", "2"], ["/boots.html", "1"]]
+    (visitor,) = [row for row in words(browser, "table tr") if "Chrome" in " ".join(row)]
+    assert "3" in visitor, "The profile of the visitor is in DynamoDB."
     assert stack.load().startswith("0 objects loaded"), "Each delivered object is loaded once."
+
+
+def words(browser: Any, selector: str) -> list[list[str]]:
+    """The words of each of these elements of a page."""
+    return [found.text.split() for found in browser.find_elements("css selector", selector)]
 
 
 def is_reported(browser: Any) -> bool:

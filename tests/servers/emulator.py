@@ -18,7 +18,7 @@ PROGRAM = Path(sys.executable).with_name("ministack")
 
 
 class Emulator:
-    """S3, Firehose and SQS on one port; what it holds is in its memory."""
+    """S3, Firehose, SQS and DynamoDB on one port; what it holds is in its memory."""
 
     def __init__(self, folder: Path) -> None:
         (self.port,) = free_ports(1)

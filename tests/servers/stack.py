@@ -51,6 +51,7 @@ class Stack:
         self.start_servers()
         # The past was collected into the shards; what comes from now on goes by Firehose.
         self.environment = {**os.environ, **self.variables()}
+        self.run("manage.py", "make_profile_tables")
         self.run("demo.py", "--no-serve")
         self.environment |= {"FIREHOSE_STREAM": "page-views-{shard}", "QUEUE_PREFIX": "stats-"}
         self.run("manage.py", "make_aws", f"--bucket={BUCKET}")
@@ -89,6 +90,7 @@ class Stack:
             "DIRECTORY_URL": primary_url(clusters[0], "app_directory"),
             "SHARD_URLS": ",".join(f"{name}={primary_url(cluster, 'app_track')}" for name, cluster in pairs),
             "REPLICA_URLS": ",".join(f"{name}={replica_url(cluster, 'app_track')}" for name, cluster in pairs),
+            "DYNAMODB_PREFIX": "stats-",
             "WAREHOUSE_URL": f"strict-redshift://{USER}@127.0.0.1:{self.warehouse.port}/warehouse?{s3}",
             "CACHE_URLS": ",".join(
                 f"{name}=memcached://{cache.address}" for name, cache in zip("ab", self.caches, strict=True)
