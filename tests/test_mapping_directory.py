@@ -24,6 +24,7 @@ from horizon_shards.mapping import DirectoryMapping, MappingShard
 from horizon_shards.mapping.hashing import stored_text
 from horizon_shards.signals import key_allocated
 from tests.fresh_directory import fresh_directory, run_processes
+from tests.listening import heard
 
 A, B, FULL = MappingShard("a"), MappingShard("b", weight=3), MappingShard("full", accepts_new_keys=False)
 
@@ -151,19 +152,11 @@ class TestAllocating:
         assert "keeps 1 keys of 'crm' on the shard 'a'" in mapping.problems()[0]
 
     def test_a_signal_tells_of_each_new_key_once(self, directory: Directory) -> None:
-        heard: list[Any] = []
-
-        def listen(sender: str, *, key: Any, shard: str, **kwargs: Any) -> None:
-            heard.append((sender, key, shard))
-
-        key_allocated.connect(listen)
-        try:
+        with heard(key_allocated, "sender", "key", "shard") as told:
             mapping = make(directory)
             first = mapping.place("acme")
             placed = mapping.place_many(["acme", ("eu", 1)])
-        finally:
-            key_allocated.disconnect(listen)
-        assert heard == [("crm", "acme", first), ("crm", ("eu", 1), placed[("eu", 1)])]
+        assert told == [("crm", "acme", first), ("crm", ("eu", 1), placed[("eu", 1)])]
 
     def test_a_rollback_of_the_caller_keeps_the_assignment(self, directory: Directory, tmp_path: Path) -> None:
         with fresh_directory(tmp_path) as callers, transaction.atomic(using=callers):

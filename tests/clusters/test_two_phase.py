@@ -20,6 +20,7 @@ from horizon_shards.signals import commit_pending, cross_shard_transaction
 from horizon_shards.topology import get_group
 from tests.clusters.kills import HEADING, measure, section
 from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, PostgreSQLs, insert, pay, write
+from tests.listening import heard
 from tests.servers.clusters import Clusters, wait_until
 from tests.servers.endpoint import Endpoint
 from tests.servers.postgresql import PostgreSQL
@@ -75,14 +76,8 @@ def relay(mariadbs: MariaDBs) -> Iterator[Endpoint]:
 @pytest.fixture
 def told() -> Iterator[list[str]]:
     """How transactions over shards ended."""
-    heard: list[str] = []
-
-    def listen(outcome: str, **kwargs: Any) -> None:
-        heard.append(outcome)
-
-    cross_shard_transaction.connect(listen)
-    yield heard
-    cross_shard_transaction.disconnect(listen)
+    with heard(cross_shard_transaction, "outcome") as told:
+        yield told
 
 
 def stored(servers: Any) -> list[set[int]]:

@@ -13,6 +13,7 @@ from django.urls import path
 
 from horizon_shards.signals import cross_shard_transaction
 from horizon_shards.topology import get_group
+from tests.listening import heard
 from tests.sharded.rows import make_sites
 from tests.shop.models import Site, Tag
 
@@ -66,14 +67,8 @@ def client(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
 @pytest.fixture
 def outcomes() -> Iterator[list[str]]:
     """What became of the transactions that wrote to several shards."""
-    heard: list[str] = []
-
-    def listen(outcome: str, **kwargs: Any) -> None:
-        heard.append(outcome)
-
-    cross_shard_transaction.connect(listen)
-    yield heard
-    cross_shard_transaction.disconnect(listen)
+    with heard(cross_shard_transaction, "outcome") as told:
+        yield told
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from horizon_shards import allow_federation, allow_scatter, forbid_scatter
 from horizon_shards.exceptions import FederationWarning, QueryNotSupported, RowLimitExceeded, ScatterForbidden
 from horizon_shards.signals import query_federated
 from horizon_shards.testing import capture_shards
+from tests.listening import heard
 from tests.settings import ENGINE
 from tests.shop.models import Account, Basket, Country, Order, Site, Tag, Visit, Visitor
 
@@ -40,19 +41,9 @@ def tags(visits: list[Visit]) -> list[Tag]:
     return [Tag.objects.create(site=site, name=f"/{n % 3}") for n, site in enumerate(sites)]
 
 
-@contextmanager
-def told() -> Iterator[list[tuple[Any, dict[str, int]]]]:
+def told() -> AbstractContextManager[list[tuple[Any, dict[str, int]]]]:
     """The plans and row counts of the queries that were federated in the block."""
-    seen: list[tuple[Any, dict[str, int]]] = []
-
-    def remember(sender: Any, plan: Any, rows: dict[str, int], **kwargs: Any) -> None:
-        seen.append((plan, rows))
-
-    query_federated.connect(remember)
-    try:
-        yield seen
-    finally:
-        query_federated.disconnect(remember)
+    return heard(query_federated, "plan", "rows")
 
 
 def paths(queryset: Any) -> list[str]:

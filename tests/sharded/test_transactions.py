@@ -18,6 +18,7 @@ from horizon_shards.signals import autocommit_in_foreign_atomic, cross_shard_tra
 from horizon_shards.topology import get_group
 from tests import settings
 from tests.changed_databases import limited
+from tests.listening import heard
 from tests.settings import ENGINE
 from tests.sharded.rows import make_sites
 from tests.shop.models import Customer, Site, Tag, Visit, Visitor
@@ -31,16 +32,10 @@ one_after_the_other = pytest.mark.skipif(
 
 
 @pytest.fixture
-def told() -> Iterator[list[dict[str, Any]]]:
-    """What ``cross_shard_transaction`` says."""
-    heard: list[dict[str, Any]] = []
-
-    def listen(**kwargs: Any) -> None:
-        heard.append({name: kwargs[name] for name in ("shards", "outcome")})
-
-    cross_shard_transaction.connect(listen)
-    yield heard
-    cross_shard_transaction.disconnect(listen)
+def told() -> Iterator[list[Any]]:
+    """The shards and outcomes that ``cross_shard_transaction`` tells."""
+    with heard(cross_shard_transaction, "shards", "outcome") as told:
+        yield told
 
 
 @pytest.fixture
@@ -64,7 +59,7 @@ def test_everything_is_rolled_back_on_all_shards(all_sites: list[Site], told: li
         assert Tag.objects.count() == 24
         raise KeyError
     assert Tag.objects.count() == 0
-    assert told[-1]["outcome"] == "rolled_back"
+    assert told[-1][1] == "rolled_back"
     assert connections["track"].get_autocommit()
     assert not connections["track_1"].in_atomic_block
 
@@ -74,7 +69,7 @@ def test_everything_is_committed_on_all_shards(all_sites: list[Site], told: list
         for site in all_sites:
             Tag.objects.create(site=site, name="x")
     assert Tag.objects.count() == 24
-    assert told == [{"shards": told[0]["shards"], "outcome": "committed"}]
+    assert [outcome for _, outcome in told] == ["committed"]
     assert not connections["track_1"].in_atomic_block
 
 
@@ -223,7 +218,7 @@ def test_a_commit_that_fails_half_way_names_the_shards(all_sites: list[Site], to
         Tag.objects.create(site=second, name="x")
     assert caught.value.committed == (names[0],)
     assert caught.value.unknown == (names[1],)
-    assert told == [{"shards": names, "outcome": "partial"}]
+    assert told == [(names, "partial")]
     assert Tag.objects.count() == 1
     assert not connections["track"].in_atomic_block
 
@@ -239,7 +234,7 @@ def test_a_first_commit_that_fails_rolls_the_others_back(all_sites: list[Site], 
         Tag.objects.create(site=first, name="x")
         Tag.objects.create(site=second, name="x")
     assert Tag.objects.count() == 0
-    assert told == [{"shards": (shard_of(first), shard_of(second)), "outcome": "unknown"}]
+    assert told == [((shard_of(first), shard_of(second)), "unknown")]
 
 
 @one_after_the_other
@@ -259,7 +254,7 @@ def test_a_first_commit_that_is_not_answered_may_have_committed(all_sites: list[
         Tag.objects.create(site=first, name="x")
         Tag.objects.create(site=second, name="x")
     assert [tag.site for tag in Tag.objects.all()] == [first]
-    assert [heard["outcome"] for heard in told] == ["unknown"]
+    assert [outcome for _, outcome in told] == ["unknown"]
 
 
 @one_after_the_other
@@ -272,7 +267,7 @@ def test_a_first_commit_that_breaks_a_constraint_is_rolled_back(all_sites: list[
         Visitor.objects.filter(pk=visitor.pk)._raw_delete("track")
         Tag.objects.create(site=second, name="x")
     assert Visit.objects.count() == Tag.objects.count() == 0
-    assert [heard["outcome"] for heard in told] == ["rolled_back"]
+    assert [outcome for _, outcome in told] == ["rolled_back"]
 
 
 # Shards that were only read.
@@ -321,20 +316,15 @@ def test_what_was_written_is_committed_whatever_becomes_of_the_shards_that_were_
 ) -> None:
     """An error would tell the caller, and ``on_commit``, that nothing was stored."""
     first, second = sites_of_two_shards(all_sites)
-    failed: list[str] = []
     seen: list[int] = []
-
-    def listen(shard: str, **kwargs: Any) -> None:
-        failed.append(shard)
-
-    shard_failed.connect(listen)
-    try:
-        with failing_commit(connection_of(second)), transaction.atomic(using="track"):
-            assert Tag.objects.count() == 0
-            Tag.objects.create(site=first, name="x")
-            transaction.on_commit(lambda: seen.append(1), using="track")
-    finally:
-        shard_failed.disconnect(listen)
+    with (
+        heard(shard_failed, "shard") as failed,
+        failing_commit(connection_of(second)),
+        transaction.atomic(using="track"),
+    ):
+        assert Tag.objects.count() == 0
+        Tag.objects.create(site=first, name="x")
+        transaction.on_commit(lambda: seen.append(1), using="track")
     assert failed == [shard_of(second)]
     assert seen == [1]
     assert told == []
@@ -359,20 +349,12 @@ def test_a_scattered_write_that_fails_on_one_shard_changes_nothing(all_sites: li
 
 
 def test_a_write_that_commits_by_itself_inside_anothers_block_is_told(all_sites: list[Site]) -> None:
-    heard: list[str] = []
-
-    def listen(alias: str, **kwargs: Any) -> None:
-        heard.append(alias)
-
-    autocommit_in_foreign_atomic.connect(listen)
-    try:
+    with heard(autocommit_in_foreign_atomic, "alias") as aliases:
         with transaction.atomic(using="default"):
             Tag.objects.create(site=all_sites[0], name="x")
         with transaction.atomic(using="default"), transaction.atomic(using="track"):
             Tag.objects.create(site=all_sites[0], name="x")
-    finally:
-        autocommit_in_foreign_atomic.disconnect(listen)
-    assert heard == ["default"]
+    assert aliases == ["default"]
 
 
 def test_select_for_update_needs_a_transaction(all_sites: list[Site]) -> None:
