@@ -1,0 +1,1 @@
+"""Screenshots of the pages of websites, taken by a real browser."""
