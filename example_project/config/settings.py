@@ -40,7 +40,8 @@
 ``DATA_DIR``, ``STATIC_ROOT``
     Folders of the SQLite files and of ``collectstatic``. Default: ``data`` and ``data/static`` beside the project.
 
-The databases are told by the variables that ``config/databases.py`` lists.
+The databases are told by the variables that ``config/databases.py`` lists, screenshots by those of
+``config/screenshots.py``.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ from config.collecting import read_sinks
 from config.databases import read_databases
 from config.profiles import read_profiles
 from config.queues import read_tasks
+from config.screenshots import read_screenshots
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(environment.text("DATA_DIR") or BASE_DIR.parent / "data")
@@ -90,6 +92,7 @@ INSTALLED_APPS = [
     "track",
     "aggregate",
     "warehouse",
+    "screenshot",
     "report",
 ]
 MIDDLEWARE = [
@@ -146,6 +149,7 @@ VISITOR_PROFILES = read_profiles()
 ANONYMIZE_ADDRESSES = environment.flag("ANONYMIZE_ADDRESSES", default=True)
 if caches := read_caches():
     CACHES = caches
+SCREENSHOTS = read_screenshots(DATA_DIR)
 REPORTS_A_MINUTE = environment.whole("REPORTS_A_MINUTE", 600)
 CONSENT_REQUIRED = environment.flag("CONSENT_REQUIRED", default=False)
 VISITOR_SALT = environment.text("VISITOR_SALT") or SECRET_KEY
