@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from report import dashboard, period, placement, visitors
+from report import dashboard, period, placement, screenshots, visitors
 from report.facts import CHOICES, WAREHOUSE, Facts, chosen_facts
 from report.overview import Overview, read_overview
 from report.trends import read_trends
@@ -61,6 +61,7 @@ def site(request: HttpRequest, key: str) -> HttpResponse:
         "period": shown,
         "visitors": visitors.latest(website, facts=facts),
         **_choices(days, facts),
+        "screenshot": screenshots.newest(website),
     }
     if shown is not None:
         context |= {
