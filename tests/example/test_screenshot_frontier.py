@@ -28,7 +28,7 @@ def crawled(links: dict[str, str], *, depth: int, pages: int, workers: int = 3, 
                 if page == slow[1:]:
                     others.set()
 
-        await asyncio.gather(*(work() for _ in range(workers)))
+        await asyncio.wait_for(asyncio.gather(*(work() for _ in range(workers))), 60)
         return taken
 
     return asyncio.run(run())
