@@ -60,8 +60,8 @@ def site(request: HttpRequest, key: str) -> HttpResponse:
         "shard": placement.shards_of([website.pk]).get(website.pk, "") if facts is not WAREHOUSE else "",
         "period": shown,
         "visitors": visitors.latest(website, facts=facts),
-        **_choices(days, facts),
         "screenshot": screenshots.newest(website),
+        **_choices(days, facts),
     }
     if shown is not None:
         context |= {

@@ -143,7 +143,14 @@ def test_other_hosts_may_never_be_private(host):
     private = Boundary.of("shop.example", allows_private=True)
     answer, _, refused = asyncio.run(_through(private, host, 80))
     assert answer == 2
-    assert host in refused[host]
+    assert "has a private address" in refused[host]
+
+
+@pytest.mark.parametrize(("host", "port"), [("shop.example", 22), ("192.0.2.1", 5432)])
+def test_ports_of_other_services_are_refused(host, port):
+    """Of the website and of others, whatever their address."""
+    answer, _, refused = asyncio.run(_through(SHOP, host, port))
+    assert (answer, refused[host]) == (2, f"{host}: port {port} is refused.")
 
 
 def test_the_proxy_speaks_socks_alone():
