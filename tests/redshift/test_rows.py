@@ -174,6 +174,23 @@ def test_durations(ann):
     assert Visit.objects.filter(at__lt=Now(), at__gt=Now() - 2 * length).count() == 1
 
 
+@pytest.mark.parametrize("length", [dt.timedelta(microseconds=7), -dt.timedelta(microseconds=7), dt.timedelta(hours=5)])
+def test_a_part_of_a_duration_is_rounded(ann, length):
+    visit(ann, length=length, pages=4, share=0.7)
+    for number, value in ((4, 4), (F("pages"), 4), (F("share"), 0.7), (0.7, 0.7), (2, 2)):
+        parts = {"part": F("length") / number, "times": number * F("length")}
+        rows = Visit.objects.annotate(**{k: ExpressionWrapper(v, DurationField()) for k, v in parts.items()})
+        assert (rows.get().part, rows.get().times) == (length / value, length * value)
+
+
+def test_the_sum_of_durations_is_added_to_a_moment(ann):
+    """The hours, seconds and microseconds of it are whole numbers: the sum is a decimal, whose quotient is not."""
+    for length in (dt.timedelta(hours=1, minutes=40), dt.timedelta(seconds=59, microseconds=999_999)):
+        visit(ann, length=length)
+    total = ExpressionWrapper(Value(NOON) + Sum("length"), models.DateTimeField())
+    assert Visit.objects.aggregate(end=total)["end"] == NOON + dt.timedelta(minutes=101) - dt.timedelta(microseconds=1)
+
+
 def test_averages_of_whole_numbers_have_their_fraction(ann):
     for pages in (1, 2):
         visit(ann, pages=pages)

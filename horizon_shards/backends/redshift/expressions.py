@@ -6,9 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import NotSupportedError
-from django.db.models import Avg, CharField, FloatField, IntegerField, TextField, Window
+from django.db.models import Avg, CharField, DurationField, FloatField, IntegerField, TextField, Window
 from django.db.models import aggregates as aggregate_classes
-from django.db.models.expressions import Combinable, CombinedExpression, DurationExpression
+from django.db.models.expressions import Col, Combinable, CombinedExpression, DurationExpression, Value
 from django.db.models.fields.tuple_lookups import TupleExact
 from django.db.models.functions import SHA1, SHA224, SHA256, SHA384, SHA512, Cast, Log, Now, StrIndex
 from django.db.models.functions.text import ConcatPair
@@ -128,6 +128,8 @@ def _shift(moment: Any, length: Any, connector: str, compiler: Any) -> SQL:
         raise NotSupportedError(f"Redshift cannot combine a moment and a duration by {connector!r}.")
     sql, params = compiler.compile(moment)
     span, span_params = compiler.compile(length)
+    # Sums and averages are decimals, whose quotients are no whole numbers.
+    span = span if isinstance(length, (Col, Value)) else f"CAST({span} AS BIGINT)"
     sign = "-" if connector == Combinable.SUB else ""
     # Without time zones a day is a day, also where the clocks are changed.
     if internal_type(moment) == "DateField" or (internal_type(moment) == "DateTimeField" and not settings.USE_TZ):
@@ -152,9 +154,16 @@ def combined(node: Any, compiler: Any, connection: Any) -> SQL:
 
 
 def _scaled(node: Any, compiler: Any, connection: Any) -> SQL:
+    """Rounded in so many words: a division of whole numbers cuts off, and so does a cast of a decimal."""
     (left, left_params), (right, right_params) = compiler.compile(node.lhs), compiler.compile(node.rhs)
+    is_exact = node.connector != Combinable.DIV and _is_whole(node.lhs) and _is_whole(node.rhs)
+    left = left if is_exact else f"CAST({left} AS DOUBLE PRECISION)"
     sql = connection.ops.combine_expression(node.connector, [left, right])
-    return f"CAST(({sql}) AS BIGINT)", (*left_params, *right_params)
+    return f"CAST({sql if is_exact else f'ROUND({sql})'} AS BIGINT)", (*left_params, *right_params)
+
+
+def _is_whole(expression: Any) -> bool:
+    return isinstance(getattr(expression, "_output_field_or_none", None), (IntegerField, DurationField))
 
 
 @renders(TupleExact)
