@@ -41,7 +41,7 @@
     Folders of the SQLite files and of ``collectstatic``. Default: ``data`` and ``data/static`` beside the project.
 
 The databases are told by the variables that ``config/databases.py`` lists, screenshots by those of
-``config/screenshots.py``.
+``config/screenshots.py``, the log by those of ``config/logs.py``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ from config import environment
 from config.caches import read_caches
 from config.collecting import read_sinks
 from config.databases import read_databases
+from config.logs import read_format, read_logging
 from config.profiles import read_profiles
 from config.queues import read_tasks
 from config.screenshots import read_screenshots
@@ -109,6 +110,12 @@ if environment.text("REPLICA_URLS"):
     MIDDLEWARE.insert(1, "horizon_shards.middleware.read_your_writes")
 if environment.flag("LOGIN_REQUIRED", default=not DEBUG):
     MIDDLEWARE.append("django.contrib.auth.middleware.LoginRequiredMiddleware")
+LOG_FORMAT = read_format(debug=DEBUG)
+if LOG_FORMAT != "plain":
+    LOGGING = read_logging(LOG_FORMAT)
+    INSTALLED_APPS.append("django_structlog")
+    MIDDLEWARE.insert(0, "config.request_lines.RequestLinesMiddleware")
+    DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 LOGIN_URL = "admin:login"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
