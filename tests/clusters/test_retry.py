@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connections
 
 from horizon_shards.backends.aurora_mysql.retry import retry_on_failover
 from horizon_shards.exceptions import CommitUnknown
@@ -34,6 +36,29 @@ def test_a_block_whose_server_dies_runs_again(cluster: Cluster, shard: Any) -> N
     assert work(1) == 1
     assert stored(cluster) == {1, 2}
     assert runs == [1, 1]
+
+
+def test_statements_of_the_orm_run_again_too(cluster: Cluster, shard: Any) -> None:  # noqa: F811
+    """Django closes the cursor of a statement that failed: that must not raise what the driver says of it."""
+    shard(CLUSTER={"INSTANCES": instances(cluster), **PATIENT})
+    with connections["shard"].schema_editor() as editor:
+        editor.create_model(ContentType)
+    rows = ContentType.objects.using("shard")
+    rows.create(app_label="a", model="a")
+    cluster.settle()
+    runs: list[int] = []
+
+    @retry_on_failover("shard")
+    def work() -> None:
+        runs.append(len(runs))
+        if len(runs) == 1:
+            cluster.demote()
+            cluster.promote()
+        rows.filter(model="a").update(model="b")
+
+    work()
+    assert runs == [0, 1]
+    assert rows.values_list("model").get() == ("b",)
 
 
 @pytest.mark.parametrize("arrives", [False, True])

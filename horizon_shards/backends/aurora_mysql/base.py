@@ -12,6 +12,7 @@ from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 
 from horizon_shards.backends.aurora_mysql.codes import NOT_COMMITTED, SERVER_GONE, code_of, says_lost, says_read_only
+from horizon_shards.backends.aurora_mysql.cures import explain
 from horizon_shards.backends.aurora_mysql.features import DatabaseFeatures
 from horizon_shards.backends.aurora_mysql.options import is_rds
 from horizon_shards.backends.aurora_mysql.sparing import SparingConnection
@@ -51,6 +52,14 @@ class CursorWrapper(base.CursorWrapper):
     def executemany(self, query: Any, args: Any) -> Any:
         with self.owner.committing_itself(query):
             return super().executemany(query, args)
+
+    def close(self) -> None:
+        """Close the cursor; of a connection that is lost, or was left, nothing is: that must not hide why it was."""
+        try:
+            self.cursor.close()
+        except self.owner.Database.Error as error:
+            if not says_lost(error):
+                raise
 
 
 class DatabaseWrapper(SparingConnection):
@@ -189,12 +198,15 @@ class DatabaseWrapper(SparingConnection):
         return CursorWrapper(self.connection.cursor(), self)
 
     def note(self, error: BaseException) -> None:
-        """Leave the server where the error says that it is gone, or no longer has the role.
+        """Say what to do about the error; leave the server that is gone, or no longer has the role.
 
         Inside a transaction the connection is closed and stays so until its outermost block has ended, as Django
         wants it.
         """
-        if self._is_connecting or self.connection is None or not self._has_to_leave(error):
+        if self._is_connecting or self.connection is None:
+            return
+        explain(error, self.alias)
+        if not self._has_to_leave(error):
             return
         if self.in_atomic_block:
             self._hang_up()

@@ -12,7 +12,8 @@ from typing import Any, Final
 from MySQLdb import MySQLError, OperationalError
 
 from horizon_shards.backends.aurora_mysql.codes import UNREACHABLE, code_of
-from horizon_shards.backends.aurora_mysql.credentials import ACCESS_DENIED, Credentials
+from horizon_shards.backends.aurora_mysql.credentials import Credentials
+from horizon_shards.backends.aurora_mysql.cures import ACCESS_DENIED, CURES, NO_TLS
 from horizon_shards.backends.aurora_mysql.options import DEFAULT_PORT, Address, ClusterOptions
 from horizon_shards.backends.aurora_mysql.topology import (
     addresses,
@@ -25,16 +26,6 @@ from horizon_shards.backends.aurora_mysql.topology import (
 
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
-
-NO_TLS: Final = 2026
-
-#: What to do about errors that no second attempt mends.
-CURES: Final = {
-    ACCESS_DENIED: "check USER and PASSWORD, or CLUSTER['SECRET'] and CLUSTER['IAM']",
-    1044: "grant USER the database",
-    1049: "create the database, or correct NAME",
-    NO_TLS: "the server does not offer the TLS that OPTIONS['ssl_mode'] asks for, or its certificate is not trusted",
-}
 
 #: Endpoints and roles that were looked for in vain: until a server is found again, nobody else waits for one.
 _missing: set[tuple[Address, str]] = set()

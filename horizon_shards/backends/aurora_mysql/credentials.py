@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from horizon_shards.backends.aurora_mysql.options import DEFAULT_PORT, ClusterOptions
 from horizon_shards.exceptions import ConfigurationError
-
-ACCESS_DENIED: Final = 1045
 
 #: What Secrets Manager has told, by the secret's name and region.
 _secrets: dict[tuple[str, str | None], dict[str, str]] = {}
