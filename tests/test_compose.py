@@ -62,3 +62,10 @@ def test_the_services_that_the_settings_name_exist() -> None:
     assert hosts - SERVICES.keys() <= {"app", "postgres"}
     assert {"cluster-1", "replica-2", "warehouse", "cache-b", "aws", "web-2"} <= hosts
     assert all((ROOT / found["file"]).exists() for found in COMPOSE["configs"].values())
+
+
+def test_no_server_logs_addresses() -> None:
+    """By default nginx does, and gunicorn if told to; the application's log has the requests."""
+    served = (ROOT / "example_project/docker/nginx.conf").read_text()
+    assert served.count("access_log off;") == served.count("server {") == 1
+    assert not any("access" in str(SERVICES[name].get("command")) for name in EXAMPLE)
