@@ -49,9 +49,9 @@ class Overview:
     facts: Facts = SHARDS
 
     def views_by_shard(self) -> dict[str, list[int]]:
-        """The views of each step of the period, apart for each shard; of all websites without shards."""
+        """The views of each step of the period, apart for each shard; without shards under no name."""
         if not self.shards:
-            return {"all websites": [sum(views) for views in zip(*(line.views for line in self.sites), strict=True)]}
+            return {"": [sum(views) for views in zip(*(line.views for line in self.sites), strict=True)]}
         sums = {shard.name: [0] * len(self.period.steps()) for shard in self.shards}
         for line in self.sites:
             if line.shard in sums:

@@ -9,7 +9,7 @@
 
   function stacked() {
     const datasets = Object.entries(data.shards).map(([shard, values]) => ({
-      label: shard,
+      label: shard || "all websites",
       data: values,
       backgroundColor: colour(`--series-${window.shardColour(shard)}`),
       borderRadius: 3,
