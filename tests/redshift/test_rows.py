@@ -13,11 +13,13 @@ from django.apps.registry import Apps
 from django.db import DataError, NotSupportedError, connection, models, transaction
 from django.db.models import (
     Avg,
+    BigIntegerField,
     CharField,
     Count,
     DurationField,
     ExpressionWrapper,
     F,
+    IntegerField,
     Max,
     Min,
     Q,
@@ -42,6 +44,7 @@ from django.db.models.functions import (
     LastValue,
     Log,
     Now,
+    Round,
     RowNumber,
     StrIndex,
     TruncDay,
@@ -189,6 +192,16 @@ def test_the_sum_of_durations_is_added_to_a_moment(ann):
         visit(ann, length=length)
     total = ExpressionWrapper(Value(NOON) + Sum("length"), models.DateTimeField())
     assert Visit.objects.aggregate(end=total)["end"] == NOON + dt.timedelta(minutes=101) - dt.timedelta(microseconds=1)
+
+
+def test_decimals_are_cut_off_where_they_become_whole_numbers(ann):
+    """As Redshift does (``enable_numeric_rounding`` is off): what is to be rounded has to say so."""
+    visit(ann, paid=Decimal("2.75"), length=dt.timedelta(microseconds=7))
+    whole = {"cut": Cast("paid", IntegerField()), "rounded": Cast(Round("paid"), BigIntegerField())}
+    row = Visit.objects.annotate(**whole, minus=Cast(-F("paid"), IntegerField())).get()
+    assert (row.cut, row.rounded, row.minus) == (2, 3, -2)
+    Visit.objects.update(pages=F("paid"))
+    assert Visit.objects.get().pages == 2
 
 
 def test_averages_of_whole_numbers_have_their_fraction(ann):

@@ -127,3 +127,18 @@ CREATE AGGREGATE rs.avg(int) (sfunc = rs.average, stype = numeric[], initcond = 
 CREATE FUNCTION rs.average(state numeric[], value smallint) RETURNS numeric[] LANGUAGE sql IMMUTABLE AS
     $$ SELECT rs.average(state, value::bigint) $$;
 CREATE AGGREGATE rs.avg(smallint) (sfunc = rs.average, stype = numeric[], initcond = '{0,0}', finalfunc = rs.averaged);
+
+-- Decimals are cut off where they become whole numbers (AWS: r_enable_numeric_rounding); a superuser alone can say so.
+CREATE FUNCTION rs.whole2(number numeric) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT pg_catalog.int2(pg_catalog.trunc(number)) $$;
+CREATE FUNCTION rs.whole4(number numeric) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT pg_catalog.int4(pg_catalog.trunc(number)) $$;
+CREATE FUNCTION rs.whole8(number numeric) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT pg_catalog.int8(pg_catalog.trunc(number)) $$;
+DO $$ BEGIN
+    IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        UPDATE pg_catalog.pg_cast SET castfunc = ('rs.whole' || t.typlen)::regproc
+        FROM pg_catalog.pg_type t
+        WHERE castsource = 'numeric'::regtype AND t.oid = casttarget AND t.typname IN ('int2', 'int4', 'int8');
+    END IF;
+END $$;
