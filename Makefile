@@ -10,7 +10,7 @@ SEED ?=
 BENCHMARKS ?= routed scatter merging grouped streaming sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo stack venv bench test tests test-servers lint format types layers wheel clean
+.PHONY: help demo stack venv bench test tests test-servers reliability lint format types layers wheel clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -61,6 +61,12 @@ stack: $(VENV)/.stack-installed  ## the example on MariaDB clusters, PostgreSQL,
 # Starts the servers itself, in a temporary folder, and ends them; `python -m tests.servers up` keeps them.
 test-servers: $(VENV)/.servers-installed  ## the tests on MariaDB clusters that fail over; needs mariadbd
 	$(BIN)/python -m tests.servers run $(BIN)/python -m pytest tests/clusters $(ARGS)
+
+# 100 failovers of three clusters, then 500 kills of clients on each engine: for a machine with nothing else to do.
+reliability: $(VENV)/.servers-installed  ## count failovers and kills anew into docs/reliability.md; needs mariadbd and postgres
+	$(BIN)/python -m tests.servers run --clusters 3 \
+		$(BIN)/python -m tests.clusters.reliability --failovers 100 --page docs/reliability.md
+	$(BIN)/python -m tests.clusters.kills --kills 500 --page docs/reliability.md
 
 lint: $(VENV)/.test-installed  ## ruff: rules and format
 	$(BIN)/ruff check .

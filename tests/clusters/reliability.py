@@ -140,7 +140,12 @@ class Run:
         self.endpoints[cluster.name].target = new.port
         stuck = self.wait(cluster)
         self.note(cluster, promotion, began, stuck, others)
+        # A demoted server is counted before it is started anew, a dead one when it is back.
+        if self.counts.kind != "kill":
+            self.counts.left_behind += self.left_behind(old)
         cluster.rejoin(old)
+        if self.counts.kind == "kill":
+            self.counts.left_behind += self.left_behind(old)
 
     def wait(self, cluster: Cluster) -> int:
         """Wait until each writer of the cluster has written; how many have not in time."""
@@ -161,12 +166,9 @@ class Run:
         counts.over_limit += gap > 2 * promotion + 1
         if others:
             counts.longest_gap_of_others = max(counts.longest_gap_of_others, longest_gap(others, began, now))
-        # Of those that the failover has left on a server that takes no writes, before it is started anew.
-        if self.counts.kind != "kill":
-            counts.left_behind += self.left_behind(cluster.replicas[0])
 
     def left_behind(self, old: Server) -> int:
-        """The application's connections to the old server; one that was just closed may be there for a moment."""
+        """The application's connections to what is no primary any more; one just closed may be there for a moment."""
         give_up_at = time.monotonic() + self.patience_seconds
         while True:
             (row,) = old.sql("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = 'app'")
@@ -221,7 +223,7 @@ ROWS: list[tuple[str, Callable[[Counts], object]]] = [
     ("errors that the application saw", lambda c: f"{c.errors:,}"),
     ("of them `CommitUnknown`", lambda c: c.unknown if c.engine == OURS else "-"),
     (f"writers that had not written again {STUCK_SECONDS:g} s later", lambda c: c.stuck),
-    ("connections left on the old server", lambda c: c.left_behind if c.kind != "kill" else "-"),
+    ("connections left on the old server, now a replica", lambda c: c.left_behind),
     ("longest promotion, s", lambda c: f"{c.longest_promotion:.2f}"),
     ("longest time without a write, s", lambda c: f"{c.longest_gap:.2f}"),
     ("failovers with a gap over twice the promotion + 1 s", lambda c: c.over_limit),
