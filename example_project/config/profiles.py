@@ -13,5 +13,9 @@ def read_profiles() -> dict[str, Any]:
     prefix = environment.text("DYNAMODB_PREFIX")
     if not prefix:
         return {"BACKEND": "track.profiles.database.DatabaseProfiles", "DAYS": days, "OPTIONS": {}}
-    options = {"PREFIX": prefix, "ENDPOINT": environment.text("DYNAMODB_ENDPOINT") or None}
+    options = {
+        "PREFIX": prefix,
+        "ENDPOINT": environment.text("DYNAMODB_ENDPOINT") or None,
+        "TIMEOUT_SECONDS": environment.whole("DYNAMODB_TIMEOUT_SECONDS", 2),
+    }
     return {"BACKEND": "track.profiles.dynamodb.DynamoProfiles", "DAYS": days, "OPTIONS": options}

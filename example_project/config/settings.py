@@ -24,8 +24,8 @@
     Whether the network of an address (IPv4 /24, IPv6 /48) is hashed, and the rest is forgotten. Default: 1.
 ``DYNAMODB_PREFIX``
     Stands in front of ``visitors`` and ``claims`` in the names of the tables of DynamoDB that profiles of visitors go
-    to, like ``stats-``; with it ``DYNAMODB_ENDPOINT``, and what boto3 reads itself. Without it profiles are asked of
-    the stored views.
+    to, like ``stats-``; with it ``DYNAMODB_ENDPOINT``, ``DYNAMODB_TIMEOUT_SECONDS`` (2), and what boto3 reads itself.
+    Without it profiles are asked of the stored views.
 ``PROFILE_DAYS``
     For how many days after its last view a profile is kept; 0: there are none. Default: 30.
 ``CACHE_URLS``

@@ -9,7 +9,7 @@ import pytest
 
 #: The credentials are those of the emulator; PynamoDB finds them as boto3 does.
 VARIABLES = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
-OPTIONS = {"PREFIX": "stats-", "REGION": "eu-west-1"}
+OPTIONS = {"PREFIX": "stats-", "REGION": "eu-west-1", "TIMEOUT_SECONDS": 60}
 
 
 class Server:

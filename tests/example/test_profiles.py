@@ -145,12 +145,14 @@ def test_the_dashboard_shows_them(store, post, client, site):
 @pytest.mark.parametrize("variables", [{}, {"PROFILE_DAYS": "7", "DYNAMODB_PREFIX": "stats-"}])
 def test_the_place_is_named_by_the_environment(monkeypatch, variables):
     """No variable: the database, for 30 days."""
-    for name in ("PROFILE_DAYS", "DYNAMODB_PREFIX", "DYNAMODB_ENDPOINT"):
+    for name in ("PROFILE_DAYS", "DYNAMODB_PREFIX", "DYNAMODB_ENDPOINT", "DYNAMODB_TIMEOUT_SECONDS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     entry = read_profiles()
     expected = (
-        ("DynamoProfiles", 7, {"PREFIX": "stats-", "ENDPOINT": None}) if variables else ("DatabaseProfiles", 30, {})
+        ("DynamoProfiles", 7, {"PREFIX": "stats-", "ENDPOINT": None, "TIMEOUT_SECONDS": 2})
+        if variables
+        else ("DatabaseProfiles", 30, {})
     )
     assert (entry["BACKEND"].rpartition(".")[2], entry["DAYS"], entry["OPTIONS"]) == expected

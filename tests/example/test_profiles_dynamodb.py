@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,6 +19,8 @@ from track.profiles import ProfileError, profiles
 
 pytest.importorskip("pynamodb", reason="needs PynamoDB: pip install '.[dynamodb]'")
 factory = pytest.importorskip("factory", reason="needs factory_boy")
+
+from pynamodb.exceptions import CancellationReason, TransactWriteError, VerboseClientError  # noqa: E402
 
 from horizon_shards.testing.dynamodb import PynamoFactory  # noqa: E402
 from track.profiles import dynamodb as module  # noqa: E402
@@ -127,6 +131,38 @@ def test_a_conflict_without_end_is_an_error(store, monkeypatch):
     assert counted(store) == (module.TRIES + 1, module.TRIES + 1)
 
 
+@pytest.mark.parametrize(
+    ("codes", "views"),
+    [(["TransactionConflict", "None"], 1), (["None", "TransactionConflict"], 1), (["None", "ThrottlingError"], None)],
+)
+def test_what_aws_answers_and_the_emulator_does_not(store, monkeypatch, codes, views):
+    """Another transaction that is under way is a conflict; of what else is wrong nothing is tried again."""
+    write, answers = DynamoProfiles._write, [cancelled(*codes)]
+
+    def refuse_once(self, *args):
+        if answers:
+            raise answers.pop()
+        write(self, *args)
+
+    monkeypatch.setattr(DynamoProfiles, "_write", refuse_once)
+    if views:
+        store.see(view())
+        assert counted(store) == (views, views)
+    else:
+        with pytest.raises(ProfileError, match="ThrottlingError"):
+            store.see(view())
+        assert counted(store) == (0, 0)
+
+
+def cancelled(*codes: str) -> TransactWriteError:
+    """The error of PynamoDB for a transaction that AWS has cancelled."""
+    text = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
+    response = {"Error": {"Code": "TransactionCanceledException", "Message": text}}
+    reasons = [None if code == "None" else CancellationReason(code) for code in codes]
+    cause = VerboseClientError(response, "TransactWriteItems", {}, cancellation_reasons=reasons)
+    return TransactWriteError("Failed to write transaction items", cause)
+
+
 def test_of_many_that_report_an_event_at_once_one_counts(store):
     """16 threads."""
     store.see(view())
@@ -190,6 +226,24 @@ def test_a_dynamodb_that_does_not_answer_breaks_nothing(client, settings, caplog
     assert not any(secret in caplog.text for secret in ("127.0.0.1 ", stored.visitor, settings.VISITOR_SALT))
 
 
+def test_a_dynamodb_that_hangs_is_asked_twice(monkeypatch):
+    """And waited for as long as the settings say, not for PynamoDB's 30 seconds."""
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        store = DynamoProfiles(days=30, options={**OPTIONS, "ENDPOINT": url, "TIMEOUT_SECONDS": 1})
+        begin = time.monotonic()
+        with pytest.raises(ProfileError, match="Read timeout"):
+            store.see(view())
+        assert time.monotonic() - begin < 30
+        hanging.setblocking(False)
+        for _ in range(2):
+            hanging.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            hanging.accept()
+
+
 BY_ENVIRONMENT = """
 import django
 django.setup()
@@ -212,6 +266,6 @@ print([found.views for found in profiles().latest(1, limit=9)])
 def test_by_the_environment_alone(process, dynamodb_server):  # noqa: F811
     """The variables of production, and an emulator for DynamoDB."""
     dynamodb_server.reset()
-    named = {"DYNAMODB_PREFIX": "p-", "DYNAMODB_ENDPOINT": dynamodb_server.url, "ALLOWED_HOSTS": "testserver"}
-    said = process("-c", BY_ENVIRONMENT, SHARDS="0", **named, **VARIABLES)
+    named = {"DYNAMODB_PREFIX": "p-", "DYNAMODB_ENDPOINT": dynamodb_server.url, "DYNAMODB_TIMEOUT_SECONDS": "60"}
+    said = process("-c", BY_ENVIRONMENT, SHARDS="0", ALLOWED_HOSTS="testserver", **named, **VARIABLES)
     assert said == "Tables of profiles: p-visitors and p-claims.\n[2]\n"

@@ -29,7 +29,10 @@ CONFLICTS = {"ConditionalCheckFailed", "TransactionConflict"}
 
 
 class DynamoProfiles(Profiles):
-    """``PREFIX`` stands in front of the tables ``visitors`` and ``claims``; ``ENDPOINT`` and ``REGION`` as in boto3."""
+    """``PREFIX`` stands in front of the tables ``visitors`` and ``claims``; ``ENDPOINT`` and ``REGION`` as in boto3.
+
+    ``TIMEOUT_SECONDS``: how long is waited for a connection, and for an answer, each of the two times that it is tried.
+    """
 
     def __init__(self, *, days: int, options: Mapping[str, Any]) -> None:
         super().__init__(days=days, options=options)

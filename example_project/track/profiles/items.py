@@ -10,13 +10,8 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 Item = TypeVar("Item", bound=Model)
-#: Whoever waits for a profile waits for a beacon. PynamoDB's own time-outs are 15 and 30 seconds.
-CLIENT = {
-    "connect_timeout_seconds": 1,
-    "read_timeout_seconds": 2,
-    "max_retry_attempts": 2,
-    "max_pool_connections": 50,
-}
+#: Whoever waits for a profile waits for a beacon; PynamoDB's own time-outs are 15 and 30 seconds.
+TIMEOUT_SECONDS, RETRIES, CONNECTIONS = 2, 1, 50
 
 
 class LatestOfSite(GlobalSecondaryIndex["VisitorItem"]):
@@ -57,7 +52,15 @@ class ClaimItem(Model):
 
 def client_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a connection: where DynamoDB is, and how long it may take."""
-    return {**CLIENT, "host": options.get("ENDPOINT"), "region": options.get("REGION")}
+    seconds = options.get("TIMEOUT_SECONDS", TIMEOUT_SECONDS)
+    return {
+        "host": options.get("ENDPOINT"),
+        "region": options.get("REGION"),
+        "connect_timeout_seconds": seconds,
+        "read_timeout_seconds": seconds,
+        "max_retry_attempts": RETRIES,
+        "max_pool_connections": CONNECTIONS,
+    }
 
 
 def bound(model: type[Item], name: str, options: Mapping[str, Any]) -> type[Item]:
