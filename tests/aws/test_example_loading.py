@@ -187,3 +187,4 @@ def test_from_the_beacon_to_the_page(site: str, environment: dict[str, str], str
     assert sorted(table(get(f"{site}/trends/?days=0"))) == expected
     python(environment, "manage.py", "load_warehouse")
     assert sorted(table(get(f"{site}/trends/?days=0"))) == expected
+    assert "3 websites in the warehouse" in get(f"{site}/?days=0")  # the report reads it there by default
