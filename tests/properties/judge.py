@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from django.core.exceptions import FullResultSet
 from django.db import OperationalError, ProgrammingError
 
 from horizon_shards.exceptions import QueryNotSupported
@@ -122,6 +123,8 @@ def fault_of_django(expected: Outcome) -> str | None:
     """
     if isinstance(expected.error, OperationalError | ProgrammingError) and INVALID.search(str(expected.error)):
         return "Django makes no valid SQL"
+    if isinstance(expected.error, FullResultSet):
+        return "Django hands FullResultSet out"
     if isinstance(expected.error, ValueError) and BEYOND.fullmatch(str(expected.error)):
         return "Django cannot write the year"
     values = expected.value.values() if isinstance(expected.value, dict) else ()

@@ -236,3 +236,24 @@ def test_conditions_of_aggregates_over_rows(visits: list[Visit]) -> None:
     some = Count("pk", filter=Q(site__in=named("site 1", "site 2")))
     none = Count("pk", filter=Q(site__in=named("nobody")))
     assert rows.aggregate(some=some, none=none) == {"some": 10, "none": 0}
+
+
+def test_a_value_that_can_never_be_leaves_its_condition_out(visits: list[Visit]) -> None:
+    """Django sees that a subquery can never find anything; of one that finds nothing it knows nothing."""
+    never, none = (Site.objects.filter(**found).values("pk")[:1] for found in ({"pk__in": []}, {"name": "nobody"}))
+    Visit.objects.filter(pk=visits[0].pk).update(ms=None)
+    assert Visit.objects.filter(~Q(ms__gte=never)).count() == 60
+    assert Visit.objects.filter(~Q(ms__gte=none)).count() == 1
+    assert not Visit.objects.filter(ms__gte=never).exists()
+    shown = Visit.objects.annotate(site_no=Coalesce(Subquery(never), 0)).values_list("site_no", flat=True)
+    assert set(shown) == {0}
+
+
+def test_what_no_far_row_meets_is_counted_as_0(visits: list[Visit]) -> None:
+    """Django groups all rows where a constant is all that they are grouped by: also no rows are one group."""
+    nobody = Visit.objects.filter(site__in=named("nobody"))
+    assert list(nobody.annotate(one=Value("a")).values("one").annotate(n=Count("pk"))) == [{"one": "a", "n": 0}]
+    far = Visit.objects.filter(site__name="nobody")
+    assert list(far.annotate(one=Value("a")).values("one").annotate(n=Count("pk"))) == [{"one": "a", "n": 0}]
+    assert far.aggregate(n=Count("pk") + 1) == {"n": 1}
+    assert list(far.values("path").annotate(n=Count("pk"))) == []

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db.models import F, Max, Q, Sum, Window
+from django.db.models import Count, F, Max, Q, Sum, Window
 from django.db.models.functions import Lag, Lower, Rank, RowNumber
+from django.db.transaction import atomic
 
 from horizon_shards.context import allow_federation
 from horizon_shards.exceptions import QueryNotSupported
@@ -121,3 +122,30 @@ def test_counting_a_part_of_a_condition_on_a_window_where_the_rows_are_gathered(
         assert first[:3].count() == 3
         assert first[20:].count() == 4
         assert first[1:3].aggregate(Sum("ms")) == {"ms__sum": 1}
+
+
+def among(partition: str) -> Any:
+    """The visits, of a visitor known by name, that are alone with the others of their partition."""
+    alone = Visit.objects.annotate(n=Window(Count("*"), partition_by=[partition])).filter(n=1)
+    return alone.filter(visitor__name__startswith="v")
+
+
+@pytest.mark.parametrize("write", ["update", "delete"])
+def test_no_shard_writes_the_rows_of_its_own_windows(visits: list[Visit], write: str) -> None:
+    """A partition that lies on several shards is alone on none of them, though a shard may see one row of it."""
+    kept = dict.fromkeys(visit.site_id for visit in visits)
+    Visit.objects.exclude(pk__in=[next(v.pk for v in visits if v.site_id == site) for site in kept]).delete()
+    Visit.objects.update(path="the same")
+    values = {"path": "x"} if write == "update" else {}
+    with pytest.raises(QueryNotSupported, match="the shard key in partition_by"), atomic(using="track"):
+        getattr(among("path"), write)(**values)
+    assert Visit.objects.filter(path="the same").count() == len(kept)
+    count = getattr(among("site"), write)(**values)
+    assert count == (len(kept) if write == "update" else (len(kept), {"shop.Visit": len(kept)}))
+
+
+@pytest.mark.sqlite_only
+def test_rows_are_deleted_by_windows_where_they_are_gathered(visits: list[Visit]) -> None:
+    Visit.objects.filter(pk=visits[0].pk).update(path="its own")
+    with allow_federation(10_000):
+        assert among("path").delete() == (1, {"shop.Visit": 1})

@@ -81,6 +81,19 @@ class PendingValue(Value):
         return "%s", [self.value]
 
 
+class NeverValue(Value):
+    """The value of a subquery that can never give one: as that, it leaves out the condition that needs it."""
+
+    empty_result_set_value = None
+
+    def __init__(self, output_field: Any) -> None:
+        super().__init__(None, output_field=output_field)
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Say that there is nothing."""
+        raise EmptyResultSet
+
+
 def _written(sql: str, param: Any) -> str | None:
     return str(param) if type(param) is int and sql == "%s" else None
 

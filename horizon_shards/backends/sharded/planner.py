@@ -9,6 +9,7 @@ from django.db.models.sql.subqueries import AggregateQuery
 from horizon_shards import context
 from horizon_shards.backends.sharded.pinned import check_pinned_write
 from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
+from horizon_shards.backends.sharded.pushdown import check_windows
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.shortcut import plan_by_key
@@ -77,6 +78,9 @@ def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan,
     plan = _plan_sharded(query, group, operation, shards)
     if plan.mode == "scatter":
         _refuse_repeating_ids(query, tables)
+        if operation != "select":
+            # Each shard would write the rows of its own windows. A SELECT says so when its order is known.
+            check_windows(query, tables)
     return plan, tables
 
 

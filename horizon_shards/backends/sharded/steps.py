@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import router
 from django.db.models.expressions import ColPairs, Value
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
-from horizon_shards.backends.sharded.bound import BoundIn, PendingIn, PendingValue, bound_exists
+from horizon_shards.backends.sharded.bound import BoundIn, NeverValue, PendingIn, PendingValue, bound_exists
 from horizon_shards.backends.sharded.order import PLAIN, TEXT, internal_type, output_field
 from horizon_shards.backends.sharded.tables import model_of
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
@@ -105,6 +106,8 @@ class ValueStep(Step):
                 "slice it ([:1]), or use __in.",
                 reason="several-rows",
             )
+        if not rows and can_never_hold(self.query):
+            return NeverValue(self.replaces.output_field)
         return Value(rows[0][0] if rows else None, output_field=self.replaces.output_field)
 
 
@@ -123,6 +126,17 @@ def compiler_of(query: Any) -> Any:
     inner = query.clone()
     inner.subquery, inner.model = False, model_of(query)
     return inner.get_compiler(using=home_of(query))
+
+
+def can_never_hold(query: Any) -> bool:
+    """Whether Django sees without asking that the query gives nothing; it then leaves out what needs its value."""
+    compiler = compiler_of(query)
+    lead = getattr(compiler.connection, "lead", compiler.connection)
+    try:
+        lead.ops.compiler(query.compiler)(compiler.query, lead, lead.alias).as_sql()
+    except EmptyResultSet:
+        return True
+    return False
 
 
 def values_of(query: Any, max_keys: int) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models.expressions import Col, RawSQL, Window
 from django.db.models.sql import Query
+from django.db.models.sql.subqueries import AggregateQuery
 from django.db.models.sql.where import AND, XOR, ExtraWhere, WhereNode
 
 #: Names of classes whose value every statement makes anew; some are of later Djangos or of ``contrib.postgres``.
@@ -115,14 +116,14 @@ def _extra_of(query: Query) -> Iterator[str]:
 
 
 def conditions_of(query: Any) -> Iterator[Any]:
-    """The conditions on rows of a query, of its parts and of those that it aggregates, each by itself.
+    """The conditions on the rows that a query gives, each by itself: where one never holds, there is nothing to ask.
 
-    Without those under XOR: Django takes one that always holds for the truth of them all, on engines that know XOR.
+    None of a query that groups, aggregates or combines: that may give rows of none, such as a count of 0. And none
+    under XOR: Django takes one that always holds for the truth of them all, on engines that know XOR.
     """
-    yield from _leaves(query.where)
-    for inner in (getattr(query, "inner_query", None), *query.combined_queries):
-        if inner is not None:
-            yield from conditions_of(inner)
+    aggregates = any(annotation.contains_aggregate for annotation in query.annotation_select.values())
+    if query.group_by is None and not (query.combinator or aggregates or isinstance(query, AggregateQuery)):
+        yield from _leaves(query.where)
 
 
 def _leaves(node: Any) -> Iterator[Any]:
