@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from screenshot.errors import StoreError
+from screenshot.errors import ConfigError, ScreenshotError, StoreError
+from screenshot.ordering import failure, order
 from screenshot.shots import Shot
 from screenshot.stores import store
 from track.models import Website
@@ -25,6 +29,32 @@ def newest(website: Website) -> Shot | None:
         logger.exception("The screenshots of %s could not be listed.", website)
         return None
     return found[0] if found else None
+
+
+@require_POST
+def ask(request: HttpRequest, key: str) -> HttpResponse:
+    """Make a job of a JSON object, the page as ``url`` beside its configuration, for who may change the website."""
+    if not request.user.has_perm("track.change_website"):
+        raise PermissionDenied("Screenshots are made by those who may change the website.")
+    website = get_object_or_404(Website, key=key)
+    try:
+        url, config = _asked(request.body)
+        result = order(website, url, config)
+    except ScreenshotError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    if why := failure(result):
+        return JsonResponse({"error": why}, status=502)
+    return JsonResponse({"task": result.id, "done": result.is_finished}, status=202)
+
+
+def _asked(body: bytes) -> tuple[str | None, dict[str, Any]]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise ConfigError("The body is no JSON.") from error
+    if not isinstance(found, dict) or not isinstance(found.get("url", ""), str):
+        raise ConfigError('The body is no JSON object with the text "url" and a configuration.')
+    return found.pop("url", None), found
 
 
 @require_safe

@@ -11,5 +11,6 @@ urlpatterns = [
     path("", views.overview, name="overview"),
     path("trends/", views.trends, name="trends"),
     path("sites/<str:key>/", views.site, name="site"),
+    path("sites/<str:key>/screenshots/", screenshots.ask, name="screenshots"),
     path("sites/<str:key>/screenshots/<str:name>", screenshots.image, name="screenshot"),
 ]

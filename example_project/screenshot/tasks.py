@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 
 from horizon_shards.queues import task, task_options
-from screenshot.boundary import Boundary
 from screenshot.crawling import take
 from screenshot.jobs import Job
+from screenshot.ordering import boundary_of
 from screenshot.stores import store
 from track.models import Website
 
@@ -27,6 +27,5 @@ def take_screenshots(message: dict[str, Any]) -> dict[str, Any]:
         return {"names": [], "errors": {}}
     found = settings.SCREENSHOTS
     job = Job.of_message(message, keys=found.keys)
-    boundary = Boundary.of(website.domain, allows_private=found.private_addresses)
-    report = take(job, boundary=boundary, store=store(), found=found)
+    report = take(job, boundary=boundary_of(website), store=store(), found=found)
     return {"names": [shot.name for shot in report.shots], "errors": report.errors}

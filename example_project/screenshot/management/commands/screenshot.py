@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from screenshot.errors import ScreenshotError
-from screenshot.jobs import Job
+from screenshot.ordering import failure, order
 from screenshot.stores import store
 from track.management.websites import website_named
 from track.models import Website
@@ -51,21 +50,16 @@ class Command(BaseCommand):
                 self._list(website)
             else:
                 given = {name: options[name] for name in LOOK if options[name] is not None}
-                self._take(website, url or f"https://{website.domain}/", {**_read(config), **given})
+                self._take(website, url, {**_read(config), **given})
         except ScreenshotError as error:
             raise CommandError(str(error)) from error
 
-    def _take(self, website: Website, url: str, config: dict[str, Any]) -> None:
-        # Listing needs no tasks, which Django 5.2 has not.
-        from screenshot.tasks import take_screenshots
-
-        job = Job.now(website.pk, url, config)
-        result = take_screenshots.enqueue(job.message(keys=settings.SCREENSHOTS.keys))
-        if result.errors:
-            kind, _, why = result.errors[0].traceback.strip().splitlines()[-1].partition(": ")
-            raise CommandError(why or kind)
+    def _take(self, website: Website, url: str | None, config: dict[str, Any]) -> None:
+        result = order(website, url, config)
+        if why := failure(result):
+            raise CommandError(why)
         if not result.is_finished:
-            self.stdout.write(f"Enqueued: {url}")
+            self.stdout.write(f"Enqueued: {url or website.domain}")
             return
         done = result.return_value
         for page, error in done["errors"].items():
