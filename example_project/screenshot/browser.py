@@ -118,7 +118,7 @@ class Browser:
             page.set_default_timeout(self.seconds * 1_000)
             gate = await self._let_in(context, page, url, job.secrets)
             try:
-                response = await page.goto(url)
+                status = _status(await page.goto(url))
                 await _wait(page, job.look)
                 image, width, height = await _draw(page, job.look)
             except Error:
@@ -126,7 +126,7 @@ class Browser:
                 raise
             gate.check()
             final = self.boundary.page(page.url)
-            return Taken(final, _status(response), image, width, height, await self._links(page))
+            return Taken(final, status, image, width, height, await self._links(page))
 
     async def _let_in(self, context: BrowserContext, page: Page, url: str, secrets: Secrets) -> Gate:
         """Give the website its secrets, and no other."""
