@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.changed_databases import databases
 from tests.clusters.test_replicas import entry, track
 from tests.fresh_directory import make_tables
 from tests.servers.clusters import Cluster
+from tests.servers.mariadb import ADMIN
 from tests.shop.models import Tag
 
 NAMES = ("app", "app_second")
@@ -125,4 +127,15 @@ def test_a_server_that_has_lost_its_role_is_named(cluster: Cluster, second: dict
         refused(change, ".*read-only option .*: database 'app_second' is connected to a server that takes no writes")
     finally:
         cluster.primary.sql("SET GLOBAL read_only = 0")
+    change()
+
+
+def test_a_row_that_is_locked_for_too_long(cluster: Cluster, second: dict[str, Any]) -> None:
+    create()
+    second |= {"OPTIONS": {"init_command": "SET SESSION innodb_lock_wait_timeout = 1"}}
+    with closing(cluster.primary.connect(**ADMIN)) as holder:
+        holder.query("START TRANSACTION")
+        holder.query("UPDATE app_second.shop_tag SET name = 'held'")
+        for do in (change, change_all):
+            refused(do, "Lock wait timeout exceeded")
     change()
