@@ -133,6 +133,7 @@ def test_a_server_that_has_lost_its_role_is_named(cluster: Cluster, second: dict
 def test_a_row_that_is_locked_for_too_long(cluster: Cluster, second: dict[str, Any]) -> None:
     create()
     second |= {"OPTIONS": {"init_command": "SET SESSION innodb_lock_wait_timeout = 1"}}
+    connections["app_second"].close()
     with closing(cluster.primary.connect(**ADMIN)) as holder:
         holder.query("START TRANSACTION")
         holder.query("UPDATE app_second.shop_tag SET name = 'held'")
