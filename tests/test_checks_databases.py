@@ -87,6 +87,8 @@ def test_the_checks_are_registered_and_tagged() -> None:
         "check_models",
         "check_prepared_transactions",
         "check_stored_assignments",
+        "check_budget",
+        "check_servers",
     }
 
 
