@@ -16,6 +16,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connections
 from django.db.transaction import atomic
 
+from horizon_shards.backends.sharded.cancel import cancel
 from horizon_shards.exceptions import ScatterTimeout
 from horizon_shards.signals import shard_failed
 from horizon_shards.topology import get_group
@@ -267,6 +268,22 @@ def test_what_begins_after_it_was_cancelled_is_cancelled_too(tags: list[Tag]) ->
             Tag.objects.count()
         assert 0.4 <= time.monotonic() - began < PATIENCE_SECONDS
     assert Tag.objects.count() == 60
+
+
+def test_a_connection_that_is_not_open_is_not_cancelled(tags: list[Tag], caplog: pytest.LogCaptureFixture) -> None:
+    """Its shard waited for another one that failed, or has just begun to connect."""
+    connection = connections["track_2"].copy()
+    cancel(connection, handle=None)
+    assert connection.connection is None
+    assert not caplog.records
+
+
+def test_a_query_that_has_not_begun_is_not_cancelled(tags: list[Tag], caplog: pytest.LogCaptureFixture) -> None:
+    connection = connections["track_2"]
+    connection.ensure_connection()
+    cancel(connection, handle=None)
+    assert Tag.objects.count() == 60
+    assert not caplog.records
 
 
 def test_no_deadline_where_none_is_set(tags: list[Tag]) -> None:

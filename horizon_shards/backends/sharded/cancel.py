@@ -13,19 +13,24 @@ logger = logging.getLogger("horizon_shards")
 def handle_of(connection: Any) -> Any:
     """What :func:`cancel` will need to know, taken by the thread that uses the connection.
 
-    MySQL's driver answers nobody else while a query runs.
+    MySQL's drivers answer nobody else while a query runs. mysqlclient tells the number of a connection by
+    ``thread_id()``, MySQL's Connector/Python (AWS's wrapper stands on it) as ``connection_id``.
     """
     if connection.vendor != "mysql":
         return None
     connection.ensure_connection()
-    return connection.connection.thread_id()
+    raw = connection.connection
+    return raw.thread_id() if hasattr(raw, "thread_id") else raw.connection_id
 
 
 def cancel(connection: Any, handle: Any) -> None:
     """Ask the database to end what ``connection`` (a Django connection) is running; logs errors, never raises.
 
-    The query may have ended by itself, or the server may be gone: the caller waits for it either way.
+    The query may have ended by itself, or the server may be gone: the caller waits for it either way. A connection
+    that is not open yet runs nothing.
     """
+    if connection.connection is None:
+        return
     try:
         CANCEL.get(connection.vendor, _nothing)(connection, handle)
     except Exception:
@@ -41,9 +46,11 @@ def _postgresql(connection: Any, handle: Any) -> None:
 
 
 def _mysql(connection: Any, handle: Any) -> None:
-    """MySQL ends a query by a statement on another connection."""
-    with closing(_beside(connection)) as other:
-        other.query(f"KILL QUERY {int(handle)}")
+    """MySQL ends a query by a statement on another connection; without a number the query has not begun."""
+    if handle is None:
+        return
+    with closing(_beside(connection)) as other, closing(other.cursor()) as cursor:
+        cursor.execute(f"KILL QUERY {int(handle)}")
 
 
 def _beside(connection: Any) -> Any:
