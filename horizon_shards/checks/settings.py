@@ -13,6 +13,7 @@ from django.db import connections, router
 from horizon_shards import conf
 from horizon_shards.checks.catalogue import problem
 from horizon_shards.checks.engines import vendor_of
+from horizon_shards.checks.servers import check_cluster_ids, check_timeouts
 from horizon_shards.checks.two_phase import check_engines
 from horizon_shards.exceptions import ConfigurationError
 
@@ -25,7 +26,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     found = [*_twice(aliases)]
     for alias in aliases:
         found += check_group(alias)
-    return [*found, *_router(aliases)]
+    return [*found, *check_cluster_ids(), *_router(aliases)]
 
 
 def check_group(alias: str) -> list[CheckMessage]:
@@ -38,7 +39,8 @@ def check_group(alias: str) -> list[CheckMessage]:
         config = conf.read_group(alias)
     except ConfigurationError as error:
         return [] if _is_twice(alias) else [_bad_value(alias, error)]
-    return [*_engines(config), *check_engines(config), *_shared_directory(config)]
+    found = [*_engines(config), *check_engines(config), *_shared_directory(config)]
+    return [*found, *check_timeouts(config)]
 
 
 def physical_aliases(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
