@@ -145,7 +145,7 @@ class SinkFull(SinkError):
 
 
 class SpillFailed(SinkError):
-    """The disk did not take the records that were to be kept there."""
+    """The disk or the table did not take the records that were to be kept there."""
 
 
 class RecordRefused(SinkError, ValueError):

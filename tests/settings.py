@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "horizon_shards",
     "horizon_shards.queues",
+    "horizon_shards.sinks",
     "tests.shop",
     "tests.foreign_app",
     "tests.composite",

@@ -17,6 +17,7 @@ from horizon_shards.mapping import BucketMapping, DirectoryMapping, RangeMapping
 from horizon_shards.models.deletion import SHARD_HANDLERS
 from horizon_shards.queues.settings import KEYS as QUEUE_KEYS
 from horizon_shards.rollout.budget import KEYS as BUDGET_KEYS
+from horizon_shards.sinks.options import KEYS as SINK_KEYS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
@@ -73,6 +74,10 @@ def test_every_key_of_the_connections_has_a_row_and_no_other() -> None:
 def test_every_option_of_the_queues_has_a_row_and_no_other() -> None:
     rows = re.findall(r"^\| (`[A-Z].*?) \|", section("Options", PAGE.with_name("queues.md")), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == QUEUE_KEYS
+
+
+def test_every_option_of_a_sink_with_a_queue_has_a_row_and_no_other() -> None:
+    assert names_in("Options of a queue", PAGE.with_name("sinks.md")) == SINK_KEYS
 
 
 @pytest.mark.parametrize("mapping", [BucketMapping, DirectoryMapping, RangeMapping])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from horizon_shards.sinks.spill import Segment
+from horizon_shards.sinks.segment import Segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class BatchedDatabaseSink(QueuedSink):
     """Stores up to ``BATCH_RECORDS`` rows of one model and shard with one ``bulk_create``, from a thread of its own.
 
     Of a batch that the database refuses each row is tried by itself. Rows that it will never take are told by the
-    signal ``records_rejected``, written to ``rejected`` in ``SPILL_FOLDER``, and raised by the next :meth:`flush`.
+    signal ``records_rejected``, set aside in ``SPILL_FOLDER`` or ``SPILL_TABLE``, and raised by the next :meth:`flush`.
     """
 
     known_options: ClassVar[frozenset[str]] = KEYS | DATABASE_KEYS | {"BATCH_RECORDS"}
@@ -54,6 +54,11 @@ class BatchedDatabaseSink(QueuedSink):
         except REFUSALS:
             self._store_each(lines)
         return (), None
+
+    def _work(self) -> None:
+        """A thread that ends closes its connections."""
+        super()._work()
+        connections.close_all()
 
     def _close_old(self, model: type[Model]) -> None:
         connections[self.rows.alias_of(model)].close_if_unusable_or_obsolete()

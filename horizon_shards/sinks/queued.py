@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django.db.models import Model
 
-from horizon_shards.exceptions import RecordRefused, SinkError, SinkFull
+from horizon_shards.exceptions import RecordRefused, SinkError, SinkFull, SpillFailed
 from horizon_shards.signals import sink_delivered, sink_failed
 from horizon_shards.sinks import lifetime
 from horizon_shards.sinks.base import Sink
@@ -47,7 +47,7 @@ class QueuedSink(Sink):
 
     def _start_anew(self) -> None:
         self._pending = Pending(self.settings.linger_seconds)
-        self._spilling = Spilling(self.settings, self.limits)
+        self._spilling = Spilling(self.name, self.settings, self.limits)
         self._threads: list[threading.Thread] = []
         self._ending = False
 
@@ -73,7 +73,7 @@ class QueuedSink(Sink):
         self._put_line(self.stream_of(record), line)
 
     def start(self) -> None:
-        """Begin to send, also what an earlier process has left on disk; the first :meth:`put` does it too."""
+        """Begin to send, also what an earlier process has spilled; the first :meth:`put` does it too."""
         if not self._is_registered:
             self._is_registered = True
             lifetime.register(self)
@@ -98,7 +98,7 @@ class QueuedSink(Sink):
             batch = None
         if batch is None:
             batch = self._open(stream)
-        if batch.segment is not None:  # on disk first: where that fails, the record is not taken
+        if batch.segment is not None:  # kept there first: where that fails, the record is not taken
             batch.segment.append(line)
         batch.add(line, self.limits)
         self._pending.held += len(line)
@@ -112,7 +112,7 @@ class QueuedSink(Sink):
         return batch
 
     def _make_room(self, stream: str, line: bytes) -> bool:
-        """Whether there is room for the line now; False where it went to disk."""
+        """Whether there is room for the line now; False where it was spilled."""
         if self.settings.overflow == "spill":
             self._spilling.write(stream, line)
             self._pending.changed.notify()
@@ -164,12 +164,11 @@ class QueuedSink(Sink):
             self._adopt(pending)
 
     def _adopt(self, pending: Pending) -> None:
-        """Take a segment from disk into memory, where there is one."""
+        """Take a segment into memory, where there is one."""
         try:
             batches = self._spilling.adopt()
-        except OSError as error:
-            self.last_error = error
-            sink_failed.send_robust(self, stream="", records=0, error=error)
+        except (OSError, SpillFailed) as error:
+            self._tell("", 0, error)
             return
         with pending.changed:
             for batch in batches:
@@ -177,6 +176,9 @@ class QueuedSink(Sink):
                 pending.close(batch)
 
     def _deliver(self, batch: Batch, pending: Pending) -> None:
+        if batch.segment is not None and not batch.segment.is_mine():
+            self._leave(batch, pending)
+            return
         began, count, size = time.monotonic(), len(batch), batch.size
         try:
             missing, error = self.send(batch)
@@ -185,24 +187,38 @@ class QueuedSink(Sink):
         with pending.changed:
             batch.keep(missing)
             pending.held -= size - batch.size
-            self._settle(batch, pending)
+            problem = self._settle(batch, pending)
         if delivered := count - len(batch):
             sink_delivered.send_robust(self, stream=batch.stream, records=delivered, seconds=time.monotonic() - began)
         if missing:
-            self.last_error = error
-            sink_failed.send_robust(self, stream=batch.stream, records=len(batch), error=error)
+            self._tell(batch.stream, len(batch), error)
+        if problem is not None:
+            self._tell(batch.stream, 0, problem)
 
-    def _settle(self, batch: Batch, pending: Pending) -> None:
-        """What arrived is forgotten; what did not waits for its next attempt, or goes to disk."""
-        if not batch.packs:
-            self._spilling.arrived(batch)
+    def _leave(self, batch: Batch, pending: Pending) -> None:
+        """Somebody has taken over what this batch was kept in, and sends it."""
+        with pending.changed:
+            if batch.segment is not None:
+                batch.segment.release()
+            batch.segment = None
             pending.drop(batch)
-            return
+
+    def _tell(self, stream: str, records: int, error: BaseException | None) -> None:
+        self.last_error = error
+        sink_failed.send_robust(self, stream=stream, records=records, error=error)
+
+    def _settle(self, batch: Batch, pending: Pending) -> SpillFailed | None:
+        """What arrived is forgotten; what did not waits for its next attempt, or is spilled."""
+        if not batch.packs:
+            problem = self._spilling.arrived(batch)
+            pending.drop(batch)
+            return problem
         batch.attempts += 1
         if batch.attempts >= self.settings.spill_after_attempts and self._spilling.keep(batch):
             pending.drop(batch)
         else:
             pending.close(batch, due=time.monotonic() + pause_seconds(batch.attempts))
+        return None
 
     # -- the end
 
@@ -235,7 +251,7 @@ class QueuedSink(Sink):
         return None
 
     def close(self) -> None:
-        """Send what is held within ``FLUSH_SECONDS``, else leave it on disk; ``SinkError`` where that fails too."""
+        """Send what is held within ``FLUSH_SECONDS``, else spill it; ``SinkError`` where that fails too."""
         try:
             self.flush()
         except SinkError:
@@ -248,7 +264,7 @@ class QueuedSink(Sink):
             self._spilling.close()
 
     def _keep_all(self) -> bool:
-        """Whether all that waits is on disk now."""
+        """Whether all that waits is spilled now."""
         with self._pending.changed:
             kept = [self._spilling.keep(batch) for batch in list(self._pending.all())]
         return all(kept)

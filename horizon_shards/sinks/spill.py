@@ -1,4 +1,4 @@
-"""Records on disk: segments that outlive the process that wrote them."""
+"""Records on disk: a file for each segment."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from horizon_shards.exceptions import SpillFailed
+from horizon_shards.sinks.segment import REJECTED, Segment
 
 SUFFIX = ".jsonl"
 _numbers = itertools.count()
 
 
-class Segment:
-    """A file of lines of one stream. Who holds it open holds its lock; nobody else reads it meanwhile.
+class FileSegment(Segment):
+    """A file. Who holds it open holds its lock.
 
     A line that was appended survives the end of the process, also by SIGKILL; the end of the machine only where
-    its file system says so. Several batches may come from one segment: ``users`` of them.
+    its file system says so.
     """
 
     def __init__(self, path: Path, descriptor: int, stream: str) -> None:
+        super().__init__(stream)
         self.path = path
-        self.stream = stream
-        self.size = 0
-        self.users = 1
         self._descriptor = descriptor
-        self._is_needed = False
 
     @classmethod
-    def create(cls, folder: Path, stream: str) -> Segment:
+    def create(cls, folder: Path, stream: str) -> FileSegment:
         """A new, empty segment; raises ``SpillFailed`` where the folder cannot be written to."""
         path = folder / f"{quote(stream, safe='')}~{time.time_ns()}-{os.getpid()}-{next(_numbers)}{SUFFIX}"
         draft = path.with_suffix(".new")
@@ -48,7 +46,7 @@ class Segment:
         return cls(path, descriptor, stream)
 
     @classmethod
-    def adopt(cls, path: Path) -> Segment | None:
+    def adopt(cls, path: Path) -> FileSegment | None:
         """The segment of somebody who is gone, or None where somebody holds it or has delivered it."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -85,20 +83,9 @@ class Segment:
         content = os.pread(self._descriptor, self.size, 0)
         return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
 
-    def release(self) -> None:
-        """A user leaves its lines to whoever resends them; the file can be adopted when no user is left."""
-        self._is_needed = True
-        self._leave()
-
-    def remove(self) -> None:
-        """The lines of a user have arrived; the file goes with the last one, unless somebody has left lines in it."""
-        self._leave()
-
-    def _leave(self) -> None:
-        self.users -= 1
-        if self.users:
-            return
-        if not self._is_needed:
+    def end(self, *, is_needed: bool) -> None:
+        """The lock goes with the descriptor."""
+        if not is_needed:
             self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
@@ -111,3 +98,30 @@ def segments(folder: Path) -> Iterator[Path]:
     """The segments of a folder, the oldest first."""
     with suppress(FileNotFoundError):
         yield from sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.name.rpartition("~")[2])
+
+
+class Folder:
+    """A folder of segments, on a disk of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self, stream: str) -> FileSegment:
+        """A new file."""
+        return FileSegment.create(self.folder, stream)
+
+    def adopt(self) -> FileSegment | None:
+        """The oldest file that nobody holds."""
+        try:
+            return next(filter(None, map(FileSegment.adopt, segments(self.folder))), None)
+        except OSError as error:
+            raise SpillFailed(f"The segments in {self.folder} cannot be read: {error}") from error
+
+    def set_aside(self, line: bytes) -> None:
+        """Keep it in the folder ``rejected``."""
+        segment = FileSegment.create(self.folder / REJECTED, REJECTED)
+        segment.append(line)
+        segment.release()
+
+    def close(self) -> None:
+        """Nothing: files are closed with their segments."""

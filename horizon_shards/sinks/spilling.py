@@ -1,4 +1,4 @@
-"""When records go to disk, and when they come back."""
+"""When records go to a folder or a table, and when they come back."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import time
 from horizon_shards.exceptions import SpillFailed
 from horizon_shards.sinks.batch import Batch, Limits
 from horizon_shards.sinks.options import QueueOptions
-from horizon_shards.sinks.spill import Segment, segments
+from horizon_shards.sinks.segment import Place, Segment
+from horizon_shards.sinks.spill import Folder
+from horizon_shards.sinks.spill_table import Table
 
-#: The folder beside the segments, of lines that no database takes.
-REJECTED = "rejected"
+
+def place_of(name: str, options: QueueOptions) -> Place | None:
+    """Where the sink called ``name`` spills to; None where it does not."""
+    if options.spill_folder is not None:
+        return Folder(options.spill_folder)
+    if options.spill_table is not None:
+        return Table(name, options.spill_table, lease_seconds=options.lease_seconds)
+    return None
 
 
 class Spilling:
-    """The segments of one sink. Its own lock: files are read while records are put."""
+    """The segments of one sink. Its own lock: they are read while records are put."""
 
-    def __init__(self, options: QueueOptions, limits: Limits) -> None:
-        self.folder = options.spill_folder
+    def __init__(self, name: str, options: QueueOptions, limits: Limits) -> None:
+        self.place = place_of(name, options)
         self.is_journal = options.spill_when == "always"
         self._limits = limits
         self._resend_seconds = options.resend_seconds
@@ -29,10 +37,10 @@ class Spilling:
         self._look_at = 0.0
 
     def create(self, stream: str) -> Segment:
-        """A new segment that this process holds; ``SpillFailed`` where there is no folder or no room."""
-        if self.folder is None:
-            raise SpillFailed("There is no SPILL_FOLDER.")
-        return Segment.create(self.folder, stream)
+        """A new segment that this process holds; ``SpillFailed`` where there is no place or no room."""
+        if self.place is None:
+            raise SpillFailed("There is no SPILL_FOLDER and no SPILL_TABLE.")
+        return self.place.create(stream)
 
     def write(self, stream: str, line: bytes) -> None:
         """Write a line that memory has no room for."""
@@ -45,8 +53,8 @@ class Spilling:
         segment.append(line)
 
     def keep(self, batch: Batch) -> bool:
-        """Leave a batch to the disk; False where it has to stay in memory."""
-        if self.folder is None:
+        """Leave a batch to the disk or the table; False where it has to stay in memory."""
+        if self.place is None:
             return False
         try:
             segment = batch.segment or self._copy(batch)
@@ -68,25 +76,26 @@ class Spilling:
 
     def set_aside(self, line: bytes) -> None:
         """Keep a line that will never be taken for somebody to look at."""
-        if self.folder is None:
-            return
-        segment = Segment.create(self.folder / REJECTED, REJECTED)
-        segment.append(line)
-        segment.release()
+        if self.place is not None:
+            self.place.set_aside(line)
 
-    def arrived(self, batch: Batch) -> None:
-        """The batch has arrived: the disk need not keep it any more."""
-        if batch.segment is not None:
-            batch.segment.remove()
-            batch.segment = None
+    def arrived(self, batch: Batch) -> SpillFailed | None:
+        """The batch has arrived and need not be kept any more; an error where it is kept all the same."""
+        segment, batch.segment = batch.segment, None
+        try:
+            if segment is not None:
+                segment.remove()
+        except SpillFailed as error:
+            return error
+        return None
 
     def is_time(self) -> bool:
         """Whether to look for segments now."""
-        return self.folder is not None and time.monotonic() >= self._look_at
+        return self.place is not None and time.monotonic() >= self._look_at
 
     def shorten(self, seconds: float | None) -> float | None:
         """How long to wait at most, so that segments are looked for in time."""
-        if self.folder is None:
+        if self.place is None:
             return seconds
         left = max(0.0, self._look_at - time.monotonic())
         return left if seconds is None else min(left, seconds)
@@ -95,8 +104,8 @@ class Spilling:
         """The batches of one segment that nobody holds; the next look is soon where there was one, else later."""
         with self._adopting:
             self._look_at = time.monotonic() + self._resend_seconds * random.uniform(0.8, 1.2)  # noqa: S311
-            for path in segments(self.folder) if self.folder is not None else ():
-                if (segment := Segment.adopt(path)) is not None and (batches := self._batches(segment)):
+            while self.place is not None and (segment := self.place.adopt()) is not None:
+                if batches := self._batches(segment):
                     self._look_at = 0.0
                     return batches
         return []
@@ -121,11 +130,13 @@ class Spilling:
             self._growing.pop(stream).release()
 
     def close(self) -> None:
-        """Leave all files to others."""
+        """Leave all of it to others."""
         self.release_growing()
+        if self.place is not None:
+            self.place.close()
 
     def forget(self) -> None:
-        """In a forked child: the files are the parent's."""
+        """In a forked child: they are the parent's."""
         for segment in self._growing.values():
             segment.forget()
         self._growing.clear()

@@ -41,8 +41,8 @@ def make_sink(server: InThread) -> Iterator[MakeSink]:
     """Makes sinks that write to the server."""
     made: list[FirehoseSink] = []
 
-    def make(**options: Any) -> FirehoseSink:
-        made.append(FirehoseSink("test", firehose_options(server.url, **options)))
+    def make(*, name: str = "test", **options: Any) -> FirehoseSink:
+        made.append(FirehoseSink(name, firehose_options(server.url, **options)))
         return made[-1]
 
     yield make
@@ -54,6 +54,9 @@ def make_sink(server: InThread) -> Iterator[MakeSink]:
         sink._ending = True
         with sink._pending.changed:
             sink._pending.changed.notify_all()
+        for thread in sink._threads:
+            thread.join(60)
+        sink._spilling.close()
 
 
 def record(number: int, *, shard: str = "a", text: str = "") -> Record:

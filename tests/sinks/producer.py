@@ -1,6 +1,7 @@
 """A process that puts records, and ends as it is told: ``-m tests.sinks.producer URL OPTIONS FIRST LAST ENDING``.
 
-It says "put" on its standard output when all is put, and waits for a line on its standard input where it is told to.
+Its database ``default`` is the one that DEFAULT_DATABASE names. It says "put" on its standard output when all is put,
+and waits for a line on its standard input where it is told to.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import resource
 import sys
 
 import django
+from django.conf import settings
 
 from tests.sinks.conftest import firehose_options, record
 
@@ -22,8 +24,9 @@ def main(url: str, options: str, first: int, last: int, ending: str) -> None:
     from horizon_shards.sinks import FirehoseSink
 
     sink = FirehoseSink("producer", firehose_options(url, **json.loads(options)))
-    if ending == "disk-full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
+    if ending.startswith("disk-full"):
+        most = int(ending.partition(":")[2] or 4_000)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     taken = []
     try:
         for number in range(first, last):
@@ -33,6 +36,7 @@ def main(url: str, options: str, first: int, last: int, ending: str) -> None:
         say(f"{type(error).__name__}: {len(taken)}")
     say("put")
     if ending == "wait":
+        sink.start()
         sys.stdin.readline()
     if ending == "fork":
         fork_and_put(sink, last)
@@ -60,5 +64,6 @@ def say(text: str) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    settings.DATABASES["default"]["NAME"] = os.environ["DEFAULT_DATABASE"]
     django.setup()
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])

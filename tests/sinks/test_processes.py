@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from tests.servers.firehose import InThread
 from tests.sinks.conftest import MakeSink, record
-
-ROOT = Path(__file__).resolve().parents[2]
-NEVER = 3_600
-
-
-def start(server: InThread, *, first: int = 0, last: int, ending: str, **options: Any) -> subprocess.Popen[str]:
-    """The producer, in a process of its own."""
-    # Python warns of every fork of a process with threads.
-    python = [sys.executable, "-W", "ignore:This process:DeprecationWarning"]
-    command = [*python, "-m", "tests.sinks.producer", server.url, json.dumps({"FLUSH_SECONDS": 60, **options})]
-    return subprocess.Popen(
-        [*command, str(first), str(last), ending],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What it printed and what it complained of, when it has ended."""
-    return process.communicate(timeout=120)
-
-
-def numbers(server: InThread) -> list[int]:
-    return sorted(event["id"] for event in server.firehose.events())
-
-
-def read_until_put(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line == "put\n":
-            return
-    raise AssertionError(process.stderr and process.stderr.read())
+from tests.sinks.processes import NEVER, end, numbers, read_until_put, start, wait_for, wait_until
 
 
 def test_what_is_held_at_the_exit_is_sent(server: InThread) -> None:
@@ -176,16 +138,3 @@ def drain(sink: Any, server: InThread, folder: Path) -> None:
     """Send what the folder holds."""
     sink.start()
     wait_until(lambda: not list(folder.glob("*.jsonl")))
-
-
-def wait_for(server: InThread, **counts: int) -> None:
-    """Wait until the server has counted so many."""
-    wait_until(lambda: all(getattr(server.firehose, name) >= count for name, count in counts.items()))
-
-
-def wait_until(holds: Any, *, seconds: float = 60) -> None:
-    """Ask until it holds: what is waited for is in another process."""
-    give_up_at = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from horizon_shards.exceptions import SpillFailed
-from horizon_shards.sinks.spill import Segment, segments
+from horizon_shards.sinks.spill import FileSegment, segments
 
 
 @contextmanager
@@ -25,14 +25,14 @@ def files_of_at_most(count: int) -> Iterator[None]:
 
 
 def test_a_line_that_the_disk_does_not_take_leaves_nothing_behind(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path, "s")
+    segment = FileSegment.create(tmp_path, "s")
     segment.append(b"first\n")
     with files_of_at_most(10), pytest.raises(SpillFailed, match="took no more"):
         segment.append(b"second\n")
     segment.append(b"third\n")
     segment.release()
     (path,) = segments(tmp_path)
-    adopted = Segment.adopt(path)
+    adopted = FileSegment.adopt(path)
     assert adopted is not None
     assert adopted.lines() == [b"first\n", b"third\n"]
     adopted.remove()
@@ -40,17 +40,17 @@ def test_a_line_that_the_disk_does_not_take_leaves_nothing_behind(tmp_path: Path
 
 
 def test_a_line_without_its_end_was_never_confirmed(tmp_path: Path) -> None:
-    Segment.create(tmp_path, "a/b~c").release()
+    FileSegment.create(tmp_path, "a/b~c").release()
     (path,) = segments(tmp_path)
     path.write_bytes(b"whole\ntor")
-    adopted = Segment.adopt(path)
+    adopted = FileSegment.adopt(path)
     assert adopted is not None
     assert (adopted.stream, adopted.lines()) == ("a/b~c", [b"whole\n"])
     adopted.release()
 
 
 def test_a_file_goes_when_its_last_user_is_done_and_stays_where_one_left_lines(tmp_path: Path) -> None:
-    done, left = Segment.create(tmp_path, "s"), Segment.create(tmp_path, "s")
+    done, left = FileSegment.create(tmp_path, "s"), FileSegment.create(tmp_path, "s")
     for segment in (done, left):
         segment.users = 2
         segment.remove()
@@ -63,4 +63,4 @@ def test_a_file_goes_when_its_last_user_is_done_and_stays_where_one_left_lines(t
 def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpillFailed, match="No segment can be made"):
-        Segment.create(tmp_path / "file", "s")
+        FileSegment.create(tmp_path / "file", "s")
