@@ -31,6 +31,7 @@ CATALOGUE: dict[str, str] = {
     "W122": "The processes together may open more connections than a server takes.",
     "W123": "A server that does not answer would be waited for without end.",
     "W124": "Several clusters of AWS's wrapper would share what it knows of one.",
+    "W125": "A failover may lose what a shard has prepared for a transaction in two phases.",
     "E201": "A declaration of a model (class Sharding) is wrong.",
     "E202": "Sharding.database is not a logical database.",
     "E203": "The shard key names a field that does not exist or has no column.",

@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 import django
 from django.db import Error, connections
 
-from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, make_postgresqls, pay, shards_of, write
+from tests.clusters.two_phase import LOGICAL, SHARDS, FailingOver, MariaDBs, make_postgresqls, pay, shards_of, write
 from tests.servers.clusters import Clusters
 from tests.servers.processes import PATIENCE_SECONDS, open_folder
 
@@ -132,14 +132,17 @@ def measure(servers: Any, *, kills: int, server_every: int) -> Counts:
             child = Child(1_000_000 * (round_ + 1))
             said = child.wait_for_the_first()
             time.sleep(random.uniform(0, LONGEST_RUN_SECONDS))
-            if round_ % server_every == server_every - 1:
-                servers.kill_one()
-                counts.kills_of_servers += 1
-                time.sleep(random.uniform(0, LONGEST_RUN_SECONDS))
-            said += child.kill()
+            try:
+                if round_ % server_every == server_every - 1:
+                    servers.kill_one()
+                    counts.kills_of_servers += 1
+                    time.sleep(random.uniform(0, LONGEST_RUN_SECONDS))
+            finally:
+                said += child.kill()
             counts.kills_of_clients += 1
             note(counts, said)
             recover_all(servers, counts)
+            servers.mend()
         judge(servers, counts)
     return counts
 
@@ -169,6 +172,20 @@ def judge(servers: Any, counts: Counts) -> None:
     counts.left = servers.prepared()
 
 
+def each_kind(folder: Path, stack: ExitStack) -> Iterator[Any]:
+    """Servers of each kind, started when they are asked for; those of the kind before are ended."""
+    for kind, replicas in ((MariaDBs, 0), (FailingOver, 1)):
+        clusters = Clusters(folder / kind.__name__)
+        stack.callback(clusters.down)
+        clusters.up(2, replicas=replicas)
+        yield kind(list(clusters.all.values()))
+        clusters.down()
+    postgresqls = make_postgresqls(folder)
+    for server in postgresqls.servers:
+        stack.callback(server.process.end)
+    yield postgresqls
+
+
 ROWS: list[tuple[str, Callable[[Counts], object]]] = [
     ("kills of a client", lambda c: f"{c.kills_of_clients:,}"),
     ("kills of a server", lambda c: f"{c.kills_of_servers:,}"),
@@ -191,8 +208,9 @@ def section(results: list[Counts]) -> str:
         HEADING,
         "",
         "A client writes a row to each of two or three databases on two servers, in one transaction, and again. It is",
-        f"ended by `kill -9` at a random moment; every {SERVER_EVERY}th time a server is, before. It starts again, and",
-        "`shards recover` runs. The directory is on one of the servers. Counted by",
+        f"ended by `kill -9` at a random moment; every {SERVER_EVERY}th time a server is, before. It starts again, or",
+        "(*failovers*, of semi-synchronous clusters) its replica is promoted; `shards recover` runs. The directory is",
+        "on one of the servers. Counted by",
         "",
         f"    {command} --page docs/reliability.md",
         "",
@@ -220,15 +238,8 @@ def main() -> int:
     django.setup()
     with ExitStack() as stack:
         folder = stack.enter_context(open_folder())
-        clusters = Clusters(folder / "mariadb")
-        stack.callback(clusters.down)
-        clusters.up(2, replicas=0)
-        postgresqls = make_postgresqls(folder)
-        for server in postgresqls.servers:
-            stack.callback(server.process.end)
         results = [
-            measure(servers, kills=arguments.kills, server_every=SERVER_EVERY)
-            for servers in (MariaDBs(list(clusters.all.values())), postgresqls)
+            measure(servers, kills=arguments.kills, server_every=SERVER_EVERY) for servers in each_kind(folder, stack)
         ]
     text = section(results)
     sys.stdout.write(text)

@@ -12,6 +12,7 @@ from django.db import connections, transaction
 
 from tests.changed_databases import databases
 from tests.servers.clusters import Cluster
+from tests.servers.mariadb import Server
 from tests.servers.postgresql import USER, PostgreSQL
 
 LOGICAL = "pay"
@@ -47,12 +48,44 @@ class MariaDBs:
         server.wait()
         server.sql("SET GLOBAL read_only = 0")
 
+    def mend(self) -> None:
+        """After the recovery: make what was killed as it was."""
+
     def numbers(self, alias: str) -> set[int]:
         rows = self.places[alias].primary.sql(f"SELECT number FROM app_{alias}.written")
         return {row["number"] for row in rows}
 
     def prepared(self) -> int:
         return sum(len(cluster.primary.sql("XA RECOVER")) for cluster in self.clusters)
+
+
+class FailingOver(MariaDBs):
+    """The same on clusters with replicas: a primary dies for good, and its replica is promoted."""
+
+    name = "MariaDB, failovers"
+
+    def __init__(self, clusters: list[Cluster]) -> None:
+        super().__init__(clusters)
+        self.died: tuple[Cluster, Server] | None = None
+
+    def entry(self, alias: str) -> dict[str, Any]:
+        instances = [f"127.0.0.1:{server.port}" for server in self.places[alias].servers]
+        return {**super().entry(alias), "CLUSTER": {"DEADLINE_SECONDS": 10, "INSTANCES": instances}}
+
+    def kill_one(self) -> None:
+        self.fail_over(random.choice([cluster for cluster in self.clusters if cluster.replicas]))
+
+    def fail_over(self, cluster: Cluster) -> None:
+        """End the primary at once and promote the replica."""
+        self.died = cluster, cluster.primary
+        cluster.primary.kill()
+        cluster.promote()
+
+    def mend(self) -> None:
+        if self.died is not None:
+            cluster, server = self.died
+            self.died = None
+            cluster.rebuild(server)
 
 
 class PostgreSQLs:
@@ -80,6 +113,9 @@ class PostgreSQLs:
         server = random.choice(self.servers)
         server.kill()
         server.start()
+
+    def mend(self) -> None:
+        """Every server is back."""
 
     def numbers(self, alias: str) -> set[int]:
         return {number for (number,) in self.places[alias].sql("SELECT number FROM written", alias)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,23 @@ class Cluster:
             server.start("--init-rpl-role=SLAVE")
             server.wait()
             self.follow(server)
+
+    def rebuild(self, server: Server) -> None:
+        """Make what was the primary a replica of the new one from a copy of its data; nobody may use the cluster.
+
+        Where transactions were prepared, :meth:`rejoin` is not enough: what the old primary had logged of them without
+        an acknowledgement is not taken out as it starts.
+        """
+        server.kill()
+        self.primary.process.end(signal.SIGTERM)
+        shutil.rmtree(server.folder / "data")
+        shutil.copytree(self.primary.folder / "data", server.folder / "data", symlinks=True)
+        for each in (self.primary, server):
+            each.start()
+            each.wait()
+        server.sql("SET GLOBAL gtid_slave_pos = @@gtid_binlog_pos")
+        self.link()
+        self.settle()
 
     @contextmanager
     def unacknowledged(self) -> Iterator[None]:
