@@ -62,11 +62,11 @@ stack: $(VENV)/.stack-installed  ## the example on MariaDB clusters, PostgreSQL,
 test-servers: $(VENV)/.servers-installed  ## the tests on MariaDB clusters that fail over; needs mariadbd
 	$(BIN)/python -m tests.servers run $(BIN)/python -m pytest tests/clusters $(ARGS)
 
-# 100 failovers of three clusters, then 500 kills of clients on each engine: for a machine with nothing else to do.
+# 100 failovers of three clusters, then 1,000 kills of clients on each kind of servers: for a machine with nothing else to do.
 reliability: $(VENV)/.servers-installed  ## count failovers and kills anew into docs/reliability.md; needs mariadbd and postgres
 	$(BIN)/python -m tests.servers run --clusters 3 \
 		$(BIN)/python -m tests.clusters.reliability --failovers 100 --page docs/reliability.md
-	$(BIN)/python -m tests.clusters.kills --kills 500 --page docs/reliability.md
+	$(BIN)/python -m tests.clusters.kills --kills 1000 --page docs/reliability.md
 
 lint: $(VENV)/.test-installed  ## ruff: rules and format
 	$(BIN)/ruff check .
