@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.core.exceptions import FullResultSet
-from django.db import OperationalError, ProgrammingError
+from django.db import OperationalError, ProgrammingError, connections
 
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_federated, query_planned
@@ -54,10 +54,16 @@ def judge(query: Query, *, tested: Side = SHARDS_SIDE, isolated: bool = True) ->
 
     ``isolated``: whether a write is rolled back here (False where the caller's transaction will be).
     """
-    if query.terminal.form == "write":
+    if query.terminal.form == "write" or ends_with_an_error(PLAIN.alias):
         with undone((tested.alias, PLAIN.alias)) if isolated else nullcontext():
             return _judge(query, tested)
     return _judge(query, tested)
+
+
+def ends_with_an_error(alias: str) -> bool:
+    """Whether an error leaves a transaction open that answers nothing any more, as PostgreSQL does."""
+    connection = connections[alias]
+    return connection.in_atomic_block and connection.vendor == "postgresql"
 
 
 def _judge(query: Query, tested: Side) -> Verdict:

@@ -220,6 +220,18 @@ def test_what_no_step_answers(visits: list[Visit]) -> None:
             list(queryset)
 
 
+def test_rows_that_far_columns_choose_are_aggregated_over_by_federation_alone(visits: list[Visit]) -> None:
+    """The order says which rows the slice has, also by a column that the rows do not show."""
+    named = Visit.objects.annotate(name=Upper("site__name")).order_by("-name", "-ms").values("pk", "ms")
+    with pytest.raises(QueryNotSupported, match="is aggregated over"):
+        named[1:4].aggregate(Sum("ms"))
+    with pytest.raises(QueryNotSupported, match="is ordered by"):
+        named.order_by("pk", "name")[:3].count()
+    with allow_federation(1_000):
+        assert named[1:4].aggregate(Sum("ms")) == {"ms__sum": 3 + 2 + 1}
+        assert named.order_by("pk", "name")[:3].count() == 3
+
+
 def test_rows_to_delete_are_not_chosen_by_an_aggregate_over_a_join(sites: list[Site]) -> None:
     Session.objects.create(site=sites[0])
     counted = Session.objects.filter(site__name="site 0").annotate(n=Count("pk")).filter(n=1)

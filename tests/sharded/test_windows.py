@@ -46,6 +46,12 @@ def test_a_condition_on_a_window(sites: list[Site], visits: list[Visit]) -> None
     assert first.order_by("path", "pk").first().ms == 0
 
 
+def test_a_column_that_is_selected_twice_beside_a_condition_on_a_window(visits: list[Visit]) -> None:
+    last = numbered().filter(place=5).order_by("-site", Lower("path"))
+    assert last.values("ms")[2:5].aggregate(Sum("ms")) == {"ms__sum": 12}
+    assert set(last.annotate(twice=F("ms")).values_list("ms", "twice")) == {(4, 4)}
+
+
 ORDERED: dict[str, Callable[[Any], Any]] = {
     "a column": lambda rows: rows.order_by("-path", "site").values_list("ms", flat=True),
     "a related column": lambda rows: rows.order_by("visitor__name", "-path").values_list("ms", flat=True),

@@ -64,9 +64,13 @@ def ordered_elsewhere(query: Any, connection: Any, route: Route) -> JoinedCompil
 
 def _of_aggregate(query: Any, connection: Any, operation: Operation, route: Route) -> JoinedCompiler | None:
     """An aggregate over rows: the rows' conditions are answered, far columns among them are not."""
-    if query.inner_query.combinator or not (edges := edges_of(query.inner_query, connection.group)):
+    rows = query.inner_query
+    if rows.combinator or not edges_of(rows, connection.group):
         return None
-    inner = _compiler(query.inner_query, connection, operation, route, edges)
+    if may_order_elsewhere(rows):
+        rows = with_resolved_order(rows, connection.lead)
+    edges = edges_of(rows, connection.group)
+    inner = _compiler(rows, connection, operation, route, edges)
     if inner.attachments:
         raise refusal(edges[0], "is aggregated over")
     compiler = JoinedCompiler(with_parts(query, inner_query=inner.query), connection, inner.steps, route)

@@ -56,6 +56,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         query = self.query.clone()
         # Django has given back the joins that ordering made.
         query.alias_refcount = self.refcounts.copy()
+        _tell_apart(query)
         for number, expression in enumerate(self.compared):
             query.add_annotation(expression, f"__compared{number}")
         return self.connection.ops.compiler("SQLCompiler")(query, self.connection, self.using).as_sql()  # type: ignore[attr-defined]
@@ -221,6 +222,16 @@ def _trimmed(rows: Iterable[Row], width: int, streams: list[Any]) -> Iterator[Ro
         for stream in streams:
             if hasattr(stream, "close"):
                 stream.close()
+
+
+def _tell_apart(query: Any) -> None:
+    """Django's query around a window selects what stands there twice but once, and the row would lack a column."""
+    seen = list(query.select)
+    for name, expression in query.annotation_select.items():
+        if expression in seen:
+            query.annotations[name] = Templated("%s", expression)
+        seen.append(expression)
+    query.set_annotation_mask(query.annotation_select_mask)
 
 
 def _width(expression: Any) -> int:
