@@ -407,9 +407,11 @@ def test_texts_in_a_row(spread: list[Visit]) -> None:
     assert {row["bot"]: sorted(row["x"].split("|")) for row in groups} == {
         bot: sorted(f"/{n % 3}" for n in range(12) if (n % 2 == 0) == bot) for bot in (False, True)
     }
-    distinct = Visit.objects.aggregate(x=StringAgg("path", Value(","), distinct=True))
-    assert sorted(distinct["x"].split(",")) == ["/0", "/1", "/2"]
-    if not connections["track"].features.supports_aggregate_distinct_multiple_argument:
+    takes_two = connections["track"].features.supports_aggregate_distinct_multiple_argument
+    if takes_two or django.VERSION >= (6, 1):  # Django 6.0 does not see that SQLite's own separator is the comma
+        distinct = Visit.objects.aggregate(x=StringAgg("path", Value(","), distinct=True))
+        assert sorted(distinct["x"].split(",")) == ["/0", "/1", "/2"]
+    if not takes_two:
         with pytest.raises(NotSupportedError, match="distinct with multiple expressions"):
             Visit.objects.aggregate(x=StringAgg("path", Value(";"), distinct=True))
     if not connections["track"].features.supports_aggregate_order_by_clause:
