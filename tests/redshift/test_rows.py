@@ -21,14 +21,9 @@ from django.db.models import (
     F,
     IntegerField,
     Max,
-    Min,
     Q,
-    RowRange,
     Sum,
     Value,
-    ValueRange,
-    Window,
-    WindowFrameExclusion,
 )
 from django.db.models.functions import (
     SHA1,
@@ -38,14 +33,11 @@ from django.db.models.functions import (
     ExtractIsoWeekDay,
     ExtractIsoYear,
     ExtractSecond,
-    FirstValue,
     JSONArray,
     JSONObject,
-    LastValue,
     Log,
     Now,
     Round,
-    RowNumber,
     StrIndex,
     TruncDay,
     TruncHour,
@@ -59,11 +51,6 @@ pytestmark = pytest.mark.django_db
 
 NOON = dt.datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=dt.timezone.utc)
 AWKWARD = 'a\'b\\c%d_é\n"e"'
-
-
-@pytest.fixture
-def ann():
-    return Customer.objects.create(name="Ann")
 
 
 def visit(customer, **values):
@@ -208,66 +195,6 @@ def test_averages_of_whole_numbers_have_their_fraction(ann):
     for pages in (1, 2):
         visit(ann, pages=pages)
     assert Visit.objects.aggregate(Avg("pages"))["pages__avg"] == 1.5
-
-
-def windowed(function, **options):
-    rows = Visit.objects.annotate(window=Window(function, **options), n=Window(RowNumber(), order_by="pk"))
-    return [row.window for row in rows.order_by("pk")]
-
-
-def test_a_window_without_frame_ends_with_the_row_where_no_two_rows_are_equal(ann):
-    for pages in (1, 2, 2, 4):
-        visit(ann, pages=pages)
-    assert windowed(Sum("pages"), order_by=["pages", "pk"]) == [1, 3, 5, 9]
-    assert windowed(Sum("pages"), order_by="pk", partition_by="pages") == [1, 2, 4, 4]
-    assert windowed(FirstValue("pages"), order_by="pages") == [1, 1, 1, 1]
-    assert windowed(LastValue("pages"), order_by=["-pages", "pk"]) == [1, 2, 2, 4]
-
-
-def test_a_window_whose_rows_are_all_equal_has_all_of_them(ann):
-    for pages in (1, 2, 2):
-        visit(ann, pages=pages)
-    assert windowed(Count("pk"), order_by="pages", partition_by="pages") == [1, 2, 2]
-
-
-def test_a_window_that_would_end_with_equal_rows_is_refused_with_the_cure(ann):
-    visit(ann)
-    with pytest.raises(NotSupportedError, match=r"RowRange\(start=None, end=0\)"):
-        windowed(Sum("pages"), order_by="pages")
-    with pytest.raises(NotSupportedError, match="primary key"):
-        list(Customer.objects.annotate(running=Window(Sum("visit__pages"), order_by="pk")))
-    assert windowed(Sum("pages"), order_by="pages", frame=RowRange(start=None, end=0)) == [0]
-
-
-def test_a_window_that_ends_with_equal_rows_is_answered_where_they_change_nothing(ann):
-    for pages in (1, 2, 2, 4):
-        visit(ann, pages=pages)
-    assert windowed(Max("pages"), order_by="pages") == [1, 2, 2, 4]
-    assert windowed(Min("pages"), order_by="-pages") == [1, 2, 2, 4]
-    assert windowed(LastValue("pages"), order_by="pages") == [1, 2, 2, 4]
-    assert windowed(LastValue("pages"), order_by="at", partition_by="pages") == [1, 2, 2, 4]
-    # An equal row may have another path, or be the only one that the filter takes.
-    for function in (Max("path"), Max("pages", filter=Q(path="/")), LastValue("path"), Count("pages")):
-        with pytest.raises(NotSupportedError, match="the order leaves equal"):
-            windowed(function, order_by="pages")
-
-
-def test_ranges_of_values_are_frames_of_rows_where_these_mean_the_same(ann):
-    for pages in (1, 2, 2, 4):
-        visit(ann, pages=pages)
-    assert windowed(Sum("pages"), order_by="pages", frame=ValueRange()) == [9, 9, 9, 9]
-    assert windowed(Sum("pages"), frame=ValueRange(end=0)) == [9, 9, 9, 9]
-    assert windowed(Sum("pages"), order_by="pk", frame=ValueRange(end=0)) == [1, 3, 5, 9]
-    assert windowed(Sum("pages"), order_by="pk", frame=ValueRange(start=0)) == [9, 8, 6, 4]
-    assert windowed(Sum("pages"), order_by="pages", partition_by="pages", frame=ValueRange(0, 0)) == [1, 4, 4, 4]
-    with pytest.raises(NotSupportedError, match="primary key"):
-        windowed(Sum("pages"), order_by="pages", frame=ValueRange(end=0))
-    with pytest.raises(NotSupportedError, match="only supports UNBOUNDED"):
-        windowed(Sum("pages"), order_by="pk", frame=ValueRange(end=1))
-    with pytest.raises(ValueError, match="a negative integer"):
-        windowed(Sum("pages"), order_by="pk", frame=ValueRange(start=1))
-    with pytest.raises(NotSupportedError, match="exclusions"):
-        windowed(Sum("pages"), order_by="pk", frame=ValueRange(exclusion=WindowFrameExclusion.TIES))
 
 
 def test_rows_are_ordered_by_keys_of_json_that_the_query_makes(ann):
