@@ -15,7 +15,7 @@ from django.db.models.functions.text import ConcatPair
 from django.db.models.sql import Query
 
 from horizon_shards.backends.redshift.rendering import SQL, copy_of, internal_type, renders, since
-from horizon_shards.backends.redshift.windows import framed
+from horizon_shards.backends.redshift.windows import window_sql
 
 # ---- functions -------------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ def string_agg(node: Any, compiler: Any, connection: Any) -> SQL:
 @renders(Window)
 def window(node: Any, compiler: Any, connection: Any) -> SQL:
     """An aggregate over an order has its frame in so many words, and a frame is one of rows."""
-    return framed(node, compiler.query, connection).as_sql(compiler, connection)  # type: ignore[no-any-return]
+    return window_sql(node, compiler, connection)
 
 
 # ---- durations: microseconds in a bigint -----------------------------------------------------------------------------
