@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import pytest
 from django import VERSION
-from django.apps.registry import Apps
 from django.db import DataError, NotSupportedError, connection, models, transaction
 from django.db.models import (
     Avg,
@@ -353,19 +352,3 @@ def test_an_expression_that_writes_its_own_sql_is_asked(ann):
 
 def test_what_is_left_of_a_union_can_be_sliced(ann):
     assert list(Customer.objects.difference(Customer.objects.none())[:1]) == [ann]
-
-
-def test_a_composite_key_is_not_compared_with_a_subquery():
-    class Pair(models.Model):
-        pk = models.CompositePrimaryKey("a", "b")
-        a = models.IntegerField()
-        b = models.IntegerField()
-
-        class Meta:
-            app_label = "warehouse"
-            apps = Apps()
-
-    first = Pair._default_manager.order_by("pk").values("pk")[:1]
-    with pytest.raises(NotSupportedError, match="use __in"):
-        str(Pair._default_manager.filter(pk=first).query)
-    assert '"a" = 1 AND' in str(Pair._default_manager.filter(pk=(1, 2)).query)

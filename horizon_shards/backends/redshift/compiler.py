@@ -9,7 +9,7 @@ from django.db import NotSupportedError
 from django.db.models import AutoField, BigAutoField
 from django.db.models.sql import compiler
 
-from horizon_shards.backends.redshift import expressions, json_paths  # noqa: F401 (they register what they write)
+from horizon_shards.backends.redshift import expressions, json_paths, tuples  # noqa: F401 (they register what they write)
 from horizon_shards.backends.redshift.keys import new_keys
 from horizon_shards.backends.redshift.rendering import rendering_of
 

@@ -9,10 +9,8 @@ from django.db import NotSupportedError
 from django.db.models import Avg, CharField, DurationField, FloatField, IntegerField, TextField, Window
 from django.db.models import aggregates as aggregate_classes
 from django.db.models.expressions import Col, Combinable, CombinedExpression, DurationExpression, Value
-from django.db.models.fields.tuple_lookups import TupleExact
 from django.db.models.functions import SHA1, SHA224, SHA256, SHA384, SHA512, Cast, Log, Now, StrIndex
 from django.db.models.functions.text import ConcatPair
-from django.db.models.sql import Query
 
 from horizon_shards.backends.redshift.rendering import SQL, copy_of, internal_type, renders, since
 from horizon_shards.backends.redshift.windows import window_sql
@@ -164,13 +162,3 @@ def _scaled(node: Any, compiler: Any, connection: Any) -> SQL:
 
 def _is_whole(expression: Any) -> bool:
     return isinstance(getattr(expression, "_output_field_or_none", None), (IntegerField, DurationField))
-
-
-@renders(TupleExact)
-def tuple_exact(node: Any, compiler: Any, connection: Any) -> SQL:
-    """There are no row constructors: Django writes the columns of values apart, but those of a subquery together."""
-    if isinstance(node.rhs, Query):
-        raise NotSupportedError(
-            "Redshift compares a composite key with no subquery: use __in, or read the key first and compare with that."
-        )
-    return node.as_sql(compiler, connection)  # type: ignore[no-any-return]

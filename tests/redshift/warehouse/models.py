@@ -158,3 +158,15 @@ class Loose(models.Model):
 
     class Redshift:
         diststyle = "all"
+
+
+class Pair(models.Model):
+    """Has a key of two columns."""
+
+    pk = models.CompositePrimaryKey("a", "b")
+    a = models.IntegerField()
+    b = models.IntegerField()
+    rank = models.IntegerField()
+
+    class Meta:
+        ordering = ["-rank", "-a"]
