@@ -310,6 +310,15 @@ def test_rows_are_found_by_many_keys(ann):
     assert Customer.objects.filter(pk__in=range(ann.pk - 5000, ann.pk + 1)).count() == 1
 
 
+@pytest.mark.skipif(VERSION < (6, 1), reason="Django 6.1 asks the features for it")
+def test_a_number_of_parameters_that_the_driver_limits_is_kept(monkeypatch):
+    fields = Visit._meta.concrete_fields[:2]
+    assert connection.ops.bulk_batch_size(fields, [Visit()] * 40) == 40
+    connection.features.__dict__.pop("max_query_params", None)
+    monkeypatch.setattr(type(connection.features), "max_query_params", 10)
+    assert connection.ops.bulk_batch_size(fields, [Visit()] * 40) == 5
+
+
 def test_rows_are_written_in_statements_of_less_than_16_megabytes(ann, django_assert_num_queries):
     rows = [Visit(customer=ann, at=NOON, note="x" * 60_000) for _ in range(300)]
     with django_assert_num_queries(2):

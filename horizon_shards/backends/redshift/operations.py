@@ -54,7 +54,8 @@ class DatabaseOperations(PostgreSQLOperations):
         rows = list(objs)
         names = [name for field in fields if (name := getattr(field, "attname", None))]
         widest = max((_width(row, names) for row in rows), default=0)
-        return max(1, min(len(rows) or 1, ROOM_FOR_VALUES // max(widest, 1)))
+        allowed = super().bulk_batch_size(fields, rows)  # the driver's number of parameters, where that has a limit
+        return max(1, min(allowed, ROOM_FOR_VALUES // max(widest, 1)))
 
     def bulk_insert_sql(self, fields: Any, placeholder_rows: Any) -> str:
         """Rows of VALUES: there is no UNNEST."""
