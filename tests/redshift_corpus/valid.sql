@@ -180,3 +180,9 @@ COMMENT ON COLUMN sales.salesid IS 'its number'
 GRANT SELECT ON TABLE sales TO fred
 -- r_CREATE_SCHEMA.html
 CREATE SCHEMA IF NOT EXISTS us_sales AUTHORIZATION dwuser
+-- c_sql-functions-leader-node.html
+SELECT current_schema()
+SELECT * FROM pg_table_def WHERE schemaname = current_schema() LIMIT 1
+SELECT NOW(), CURRENT_TIMESTAMP
+SELECT EXTRACT(year FROM CURRENT_TIMESTAMP)
+WITH days AS (SELECT CURRENT_TIMESTAMP AS day) SELECT day FROM days

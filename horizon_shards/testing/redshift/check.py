@@ -14,7 +14,7 @@ from typing import NamedTuple
 from django.db import ProgrammingError
 
 from horizon_shards.exceptions import HorizonShardsError
-from horizon_shards.testing.redshift import functions, grammar, lexer, rules
+from horizon_shards.testing.redshift import calls, functions, grammar, lexer, rules
 from horizon_shards.testing.redshift.grammar import grammar_error
 from horizon_shards.testing.redshift.lexer import fingerprint
 from horizon_shards.testing.redshift.rules import broken_rules
@@ -75,5 +75,5 @@ def _version() -> str:
     """What the verdicts depend on: the grammar, and how statements are made alike."""
     from sqlfluff import __version__
 
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (grammar, lexer, rules, functions))
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (grammar, lexer, rules, calls, functions))
     return f"{__version__}_{hashlib.sha256(code).hexdigest()[:12]}"

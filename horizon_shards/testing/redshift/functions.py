@@ -94,9 +94,11 @@ LEADER_ONLY = frozenset(
         "has_table_privilege",
         "array_length",
         "array_to_string",
-        "generate_series",
     ]
 )
+
+#: The same of what is written without parentheses.
+LEADER_WORDS = frozenset(["CURRENT_TIMESTAMP", "CURRENT_TIME", "LOCALTIMESTAMP", "LOCALTIME"])
 
 #: Words before a parenthesis that are no functions.
 SYNTAX = frozenset(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from horizon_shards.testing.redshift.functions import FRAMED, FUNCTIONS, LEADER_ONLY, SYNTAX
+from horizon_shards.testing.redshift.calls import arguments, broken_calls
 from horizon_shards.testing.redshift.lexer import Token, closing, skeleton, tokens_of
 
 #: The pages of AWS' documentation below https://docs.aws.amazon.com/redshift/latest/dg/ that rules come from.
@@ -127,12 +127,6 @@ RULES = (
         ALTER,
     ),
     _rule("collate", r"\bCOLLATE (?!CASE_)\S", "Collations are CASE_SENSITIVE and CASE_INSENSITIVE.", CREATE),
-    _rule(
-        "leader-now",
-        r"\b(CURRENT_TIMESTAMP|LOCALTIMESTAMP|LOCALTIME|CURRENT_TIME)\b(?!.*\bTYPE\b)",
-        "Use GETDATE() or SYSDATE.",
-        "c_SQL_functions_leader_node_only.html",
-    ),
     _rule("concurrently", r"\bCONCURRENTLY\b", "Not supported.", FEATURES),
     _rule("recursive-view", r"^CREATE RECURSIVE VIEW\b", "Not supported.", "r_CREATE_VIEW.html"),
     _rule(
@@ -160,7 +154,7 @@ def broken_rules(sql: str) -> Iterator[tuple[str, str]]:
             yield rule.name, f"{rule.message} ({rule.page})"
     tokens = [token for token in tokens_of(sql) if token.kind != "space"]
     yield from _names(tokens)
-    yield from _functions(tokens, bones)
+    yield from broken_calls(tokens)
     if bones.endswith("WITH NO SCHEMA BINDING"):
         yield from _late_binding(tokens)
     if bones.startswith(("CREATE TABLE", "CREATE TEMP")):
@@ -181,59 +175,6 @@ def _names(tokens: list[Token]) -> Iterator[tuple[str, str]]:
     for token in tokens:
         if token.kind == "name" and len(token.text.encode()) - 2 > MAX_NAME_BYTES:
             yield "name-length", f"{token.text[:40]}... has more than {MAX_NAME_BYTES} bytes (r_names.html)."
-
-
-def _functions(tokens: list[Token], bones: str) -> Iterator[tuple[str, str]]:
-    reads_table = re.search(r"\bFROM ?\"n\"", bones) is not None
-    for position, token in enumerate(tokens[:-1]):
-        name = token.text.lower()
-        if token.kind != "word" or tokens[position + 1].text != "(" or name in SYNTAX:
-            continue
-        # A table or column list: INSERT INTO t (..), REFERENCES t (..), a CTE.
-        before = tokens[position - 1].upper if position else ""
-        if before in {
-            "INTO",
-            "TABLE",
-            "REFERENCES",
-            "JOIN",
-            "COPY",
-            "VIEW",
-            "EXISTS",
-            "CONSTRAINT",
-            ".",
-            "SCHEMA",
-            "WITH",
-        }:
-            continue
-        if name in LEADER_ONLY and reads_table:
-            yield (
-                "leader-only",
-                f"{name}() runs on the leader node, not over tables (c_SQL_functions_leader_node_only.html).",
-            )
-        elif name not in FUNCTIONS:
-            yield "function", f"{name}() is no function of Redshift (c_SQL_functions.html)."
-        yield from _window(tokens, position, name)
-
-
-def _window(tokens: list[Token], position: int, name: str) -> Iterator[tuple[str, str]]:
-    after = closing(tokens, position + 1) + 1
-    if after + 1 >= len(tokens) or tokens[after].upper != "OVER" or tokens[after + 1].text != "(":
-        if name in {"lag", "lead"} and _arguments(tokens, position + 1) > 2:
-            yield "lag-default", f"{name.upper()} has no default ({WINDOW})."
-        return
-    inner = " ".join(token.upper for token in tokens[after + 1 : closing(tokens, after + 1)])
-    if name in FRAMED and "ORDER BY" in inner and "ROWS" not in inner:
-        yield "window-frame", f"{name.upper()} over an order needs an explicit frame ({WINDOW})."
-    if name in {"lag", "lead"} and _arguments(tokens, position + 1) > 2:
-        yield "lag-default", f"{name.upper()} has no default ({WINDOW})."
-
-
-def _arguments(tokens: list[Token], start: int) -> int:
-    end, depth, count = closing(tokens, start), 0, 1
-    for token in tokens[start:end]:
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
-        count += token.text == "," and depth == 1
-    return count
 
 
 def _table(tokens: list[Token], bones: str) -> Iterator[tuple[str, str]]:
@@ -282,7 +223,7 @@ def _keys(tokens: list[Token], bones: str) -> Iterator[tuple[str, str]]:
         yield "two-sortkeys", f"A table has one list of SORTKEYs ({CREATE})."
     for position, word in enumerate(words):
         if word == "SORTKEY" and position + 1 < len(words) and words[position + 1] == "(":
-            count = _arguments(tokens, position + 1)
+            count = arguments(tokens, position + 1)
             limit = MAX_INTERLEAVED if words[position - 1] == "INTERLEAVED" else MAX_SORT_COLUMNS
             if count > limit:
                 yield "sort-columns", f"{count} columns are more than the {limit} of a sort key ({CREATE})."
