@@ -60,6 +60,8 @@ class DatabaseFeatures(PostgreSQLFeatures):
     supports_partial_indexes = False
     supports_covering_indexes = False
     supports_expression_indexes = False
+    supports_functions_in_partial_indexes = False
+    indexes_foreign_keys = False
     supports_index_on_text_field = False
     supports_index_column_ordering = False
     supports_deferrable_unique_constraints = False
@@ -84,6 +86,9 @@ class DatabaseFeatures(PostgreSQLFeatures):
     supports_any_value = True
     supports_bit_aggregations = False
     supported_explain_formats: set[str] = set()
+    supports_explaining_query_execution = False
+    # AWS lists what the operator ~ knows (pattern-matching-conditions-posix), and back references are not among it.
+    supports_regex_backreferencing = False
     allows_group_by_selected_pks = False
     supports_uuid4_function = False
     supports_uuid7_function = False
