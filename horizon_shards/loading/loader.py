@@ -17,7 +17,7 @@ from horizon_shards.loading.failed import described, is_failed
 from horizon_shards.loading.ledger import ASKED, Ledger
 from horizon_shards.loading.places import Place, Stored
 from horizon_shards.loading.reading import HeldBack, Reading, Refused
-from horizon_shards.loading.report import BadObject, FailedDelivery, Report
+from horizon_shards.loading.report import BadObject, Report
 from horizon_shards.loading.roads import Road, batches
 from horizon_shards.loading.targets import Targets
 
@@ -81,7 +81,7 @@ class Loader:
     def _tell_failed(self, stored: Stored) -> None:
         with self._source.open(stored) as content:
             said = described(content, stored.key)
-        self.report.failed.append(FailedDelivery(self._source.name(stored), said))
+        self.report.failed.append(BadObject(self._source.name(stored), said))
 
     def _load(self, stored: Stored) -> None:
         """Load an object; where the database names pieces that it does not take, once more without them."""

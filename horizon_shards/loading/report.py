@@ -20,7 +20,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class BadObject:
-    """An object of which nothing was loaded, and why; the next run tries it again."""
+    """An object of which nothing is loaded, and why."""
 
     name: str
     reason: str
@@ -29,20 +29,12 @@ class BadObject:
         return f"{self.name}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class FailedDelivery:
-    """What Firehose itself could not deliver: an object of its errors, which is not loaded."""
-
-    name: str
-    said: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.said}"
-
-
 @dataclass
 class Report:
-    """Counts of objects and rows; ``duplicates`` are events that were there, or came twice."""
+    """Counts of objects and rows; ``duplicates`` are events that were there, or came twice.
+
+    The next run tries ``bad_objects`` again; ``failed`` are those of what Firehose itself could not deliver.
+    """
 
     loaded: int = 0
     known: int = 0
@@ -51,7 +43,7 @@ class Report:
     rejected: int = 0
     bad_lines: list[BadLine] = field(default_factory=list)
     bad_objects: list[BadObject] = field(default_factory=list)
-    failed: list[FailedDelivery] = field(default_factory=list)
+    failed: list[BadObject] = field(default_factory=list)
 
     def add(self, *, rows: int, duplicates: int, rejected: int) -> None:
         """One object more is loaded."""

@@ -16,6 +16,7 @@ from horizon_shards.backends.redshift.bulk import (
     bulk_merge,
     copy_from_s3,
     jsonpaths,
+    merge_from_s3,
     unload_to_s3,
     vacuum,
 )
@@ -174,6 +175,12 @@ def test_what_is_unknown_is_refused_before_anything_is_sent(wrong, django_assert
     with django_assert_num_queries(0), pytest.raises((ConfigurationError, Exception)) as caught:
         copy_from_s3(Customer, "s3://lake/a", **wrong)
     assert str(next(iter(wrong.values()))).strip("[]'") in str(caught.value)
+
+
+@pytest.mark.parametrize("load", [copy_from_s3, merge_from_s3])
+def test_an_argument_that_is_misspelt_is_refused_with_those_that_are_known(load):
+    with pytest.raises(TypeError, match=r"not read by manifests; known are compression, .* manifest"):
+        load(Customer, "s3://lake/a", manifests=True)
 
 
 def test_other_databases_have_no_copy():

@@ -2,6 +2,7 @@
 
 from horizon_shards.backends.redshift.bulk.copying import CopyFailed, LoadError, copy_from_s3, jsonpaths
 from horizon_shards.backends.redshift.bulk.merging import bulk_merge
+from horizon_shards.backends.redshift.bulk.reading import Reading
 from horizon_shards.backends.redshift.bulk.staged import Merged, merge_from_s3
 from horizon_shards.backends.redshift.bulk.tables import analyze, append_from, vacuum
 from horizon_shards.backends.redshift.bulk.unloading import unload_to_s3
@@ -10,6 +11,7 @@ __all__ = [
     "CopyFailed",
     "LoadError",
     "Merged",
+    "Reading",
     "analyze",
     "append_from",
     "bulk_merge",

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import DatabaseError, transaction
 from django.db.models import Field, Model
 
-from horizon_shards.backends.redshift.bulk.statements import (
-    COMPRESSIONS,
-    authorization,
-    column_list,
-    fields_of,
-    known,
-    options,
-    redshift,
-    s3_url,
-)
-from horizon_shards.backends.redshift.literals import quoted
+from horizon_shards.backends.redshift.bulk.reading import Reading, read_by
+from horizon_shards.backends.redshift.bulk.statements import column_list, fields_of, known, redshift, s3_url
 from horizon_shards.exceptions import HorizonShardsError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 FORMATS = ("json", "csv", "parquet")
 SHOWN = 10
@@ -56,65 +50,25 @@ def copy_from_s3(
     format: str = "json",
     fields: Iterable[str] | None = None,
     jsonpaths: str = "auto",
-    compression: str = "",
-    manifest: bool = False,
-    header_lines: int = 0,
-    max_errors: int = 0,
-    region: str = "",
-    iam_role: str | None = None,
+    **reading: Unpack[Reading],
 ) -> int:
     """Load the files that begin with ``url`` into the model's table; the number of rows.
 
     ``format`` is ``json`` (one object a line, by the names of the columns, or by the file ``jsonpaths``, an address of
     S3), ``csv`` or ``parquet``. ``fields`` are those that the files have, in their order: by default all of the
-    model's. With ``manifest`` the address is that of a manifest. ``compression`` is ``gzip``, ``bzip2``, ``zstd`` or
-    ``lzop``. ``max_errors`` lines may be left out. Raises :class:`CopyFailed` where nothing was loaded.
+    model's. :class:`Reading` has the other arguments. Raises :class:`CopyFailed` where nothing was loaded.
     """
     connection = redshift(using, model, "copy_from_s3()")
-    sql = copy_sql(
-        connection,
-        model._meta.db_table,
-        fields_of(model, fields),
-        url,
-        format=_format(format, jsonpaths),
-        compression=compression,
-        manifest=manifest,
-        header_lines=header_lines,
-        max_errors=max_errors,
-        region=region,
-        iam_role=iam_role,
-    )
-    return run_copy(connection, sql)
+    table, written = model._meta.db_table, fields_of(model, fields)
+    return run_copy(connection, copy_sql(connection, table, written, url, _format(format, jsonpaths), reading))
 
 
 def copy_sql(
-    connection: Any,
-    table: str,
-    fields: Iterable[Field[Any, Any]],
-    url: str,
-    *,
-    format: str = "JSON 'auto'",
-    compression: str = "",
-    manifest: bool = False,
-    header_lines: int = 0,
-    max_errors: int = 0,
-    region: str = "",
-    iam_role: str | None = None,
+    connection: Any, table: str, fields: Iterable[Field[Any, Any]], url: str, format: str, reading: Reading
 ) -> str:
     """The COPY of files into these columns of a table; ``format`` as it stands behind FORMAT AS."""
     head = f"COPY {connection.ops.quote_name(table)} ({column_list(connection, fields)}) FROM {s3_url(url)}"
-    auto = "" if format == "PARQUET" else "'auto'"
-    written: dict[str, str | bool] = {
-        "FORMAT AS": format,
-        known("compression", compression, COMPRESSIONS) if compression else "": bool(compression),
-        "MANIFEST": manifest,
-        "IGNOREHEADER AS": str(header_lines) if header_lines else "",
-        "TIMEFORMAT AS": auto,
-        "DATEFORMAT AS": auto,
-        "MAXERROR AS": str(max_errors) if max_errors else "",
-        "REGION AS": quoted(region) if region else "",
-    }
-    return " ".join([head, authorization(connection, iam_role), *options(written)])
+    return " ".join([head, *read_by(connection, format, reading)])
 
 
 def _format(name: str, jsonpaths: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import NotSupportedError, transaction
 from django.db.models import Field, Model
 
 from horizon_shards.backends.redshift.bulk.copying import copy_sql, run_copy
 from horizon_shards.backends.redshift.bulk.merging import STAGE, merge_sql, on, refuse_moved
+from horizon_shards.backends.redshift.bulk.reading import Reading
 from horizon_shards.backends.redshift.bulk.statements import column_list, fields_of, redshift
 from horizon_shards.backends.redshift.storage import storage_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Merged(NamedTuple):
@@ -28,9 +32,7 @@ def merge_from_s3(
     match: Sequence[str] = ("pk",),
     update: Sequence[str] | None = None,
     using: str | None = None,
-    compression: str = "",
-    region: str = "",
-    iam_role: str | None = None,
+    **reading: Unpack[Reading],
 ) -> Merged:
     """Load files of JSON lines: rows whose ``match`` fields are equal are updated, others inserted.
 
@@ -38,8 +40,8 @@ def merge_from_s3(
 
     ``update`` names what is written to rows that are there, by default all but the match; with ``()`` they stay as they
     are. The files name all columns. As :func:`bulk_merge` it adds the distribution key to the match and refuses with
-    ``ValueError`` a row that would change it, two rows with the same match, and NULL in it. Raises
-    :class:`CopyFailed`. All of it happens in one transaction.
+    ``ValueError`` a row that would change it, two rows with the same match, and NULL in it. :class:`Reading` has the
+    other arguments. Raises :class:`CopyFailed`. All of it happens in one transaction.
     """
     connection = redshift(using, model, "merge_from_s3()")
     if model._meta.parents:
@@ -50,8 +52,7 @@ def merge_from_s3(
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         stage, table = (connection.ops.quote_name(name) for name in (STAGE, model._meta.db_table))
         cursor.execute(f"CREATE TEMPORARY TABLE {stage} (LIKE {table} INCLUDING DEFAULTS)")
-        sql = copy_sql(connection, STAGE, written, url, compression=compression, region=region, iam_role=iam_role)
-        copied = run_copy(connection, sql)
+        copied = run_copy(connection, copy_sql(connection, STAGE, written, url, "JSON 'auto'", reading))
         _refuse_doubles(cursor, connection, model, matched, key)
         if key is not None and key not in matched:
             refuse_moved(cursor, connection, model, matched, key)
