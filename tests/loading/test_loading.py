@@ -161,7 +161,7 @@ def test_what_firehose_could_not_deliver_is_told_and_not_loaded(put: Put, load: 
     put("a", event(1))
     report = load()
     assert (counts(report), stored()) == ((1, 1, 0), [1])
-    told = {Path(one["name"]).name: one["said"] for one in report["failed"]}
+    told = {Path(one["name"]).name: one["reason"] for one in report["failed"]}
     assert told["s-1-a"] == "2 records that Firehose could not process, not loaded (Lambda.FunctionError: 2)."
     assert told["m"].startswith("a manifest of 1 objects")
     with pytest.raises(CommandError, match="2 failed deliveries"):
