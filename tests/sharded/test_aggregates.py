@@ -35,7 +35,7 @@ from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Length,
 from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
 from horizon_shards.testing import capture_shards
 from tests.changed_databases import limited
-from tests.shop.models import Country, Order, Site, Visit, Visitor
+from tests.shop.models import Country, Order, Site, Ticket, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
 
@@ -115,6 +115,13 @@ def test_distinct_values_of_nothing(sites: list[Site]) -> None:
     assert found == {"a": 0, "b": None, "c": 0, "d": None}
     one = Visit.objects.values(kind=Value("all")).annotate(n=Count("ms", distinct=True))
     assert list(one) == [{"kind": "all", "n": 0}]
+
+
+def test_texts_that_are_missing_are_no_text_of_another_kind(spread: list[Visit]) -> None:
+    """MySQL knows no collation of a bare NULL."""
+    Ticket.objects.create(site=spread[0].site, visitor=spread[0].visitor, text="x")
+    Ticket.objects.create(site=spread[1].site, visitor=spread[1].visitor, visit=spread[1], text="y")
+    assert Ticket.objects.order_by("visit__path").values("visit__path").distinct().aggregate(n=Count("id")) == {"n": 2}
 
 
 def test_distinct_values_of_ids_stay_on_their_shards(spread: list[Visit]) -> None:

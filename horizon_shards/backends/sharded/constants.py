@@ -87,7 +87,8 @@ def _mysql(known: list[Any], expression: Any, connection: Any) -> str:
         if internal_type(output_field(expression)) == "JSONField":
             return "%s" if connection.mysql_is_mariadb else "CAST(%s AS JSON)"
         collation = collation_of(expression, connection) or database_collation(connection)
-        return f"(%s COLLATE {collation_sql(collation)})"
+        # A bare NULL has no text of any collation to MySQL.
+        return f"(CAST(%s AS CHAR) COLLATE {collation_sql(collation)})"
     return next((f"CAST(%s AS {name})" for kind, name in MYSQL_TYPES if isinstance(value, kind)), "%s")
 
 

@@ -102,8 +102,14 @@ class Layout:
             self.finished.append((position, Templated(template, self.placed(weight.inner))))
         else:
             self.position(expression)
-            self.taken.append((position, self._ask(weight)))
+            self.taken.append((position, self._ask(self._of_group(template, weight.inner))))
         return position
+
+    def _of_group(self, template: str, expression: Any) -> Templated:
+        """The template's value for a group: MySQL does not see that the group determines it, MariaDB never asks."""
+        if self.connection.vendor == "mysql" and not self.connection.mysql_is_mariadb:
+            template = f"ANY_VALUE({template})"
+        return Templated(template, expression)
 
     def _new(self, expression: Any) -> int:
         self.expressions.append(expression)
@@ -118,7 +124,7 @@ class Layout:
         self.grouped += expression.get_group_by_cols()
         place = self._ask(expression)
         self.taken.append((position, place))
-        self.keys.append((place if how.sql is None else self._ask(Templated(how.sql, expression)), how.key))
+        self.keys.append((place if how.sql is None else self._ask(self._of_group(how.sql, expression)), how.key))
 
     def close(self) -> None:
         """Ask for the parts of all aggregates, once the last one is known."""
