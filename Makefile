@@ -10,7 +10,7 @@ SEED ?=
 BENCHMARKS ?= routed scatter merging grouped streaming sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo stack venv bench test tests test-servers reliability lint format types layers wheel clean
+.PHONY: help demo stack venv bench test tests test-servers test-mysql reliability lint format types layers wheel clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -61,6 +61,16 @@ stack: $(VENV)/.stack-installed  ## the example on MariaDB clusters, PostgreSQL,
 # Starts the servers itself, in a temporary folder, and ends them; `python -m tests.servers up` keeps them.
 test-servers: $(VENV)/.servers-installed  ## the tests on MariaDB clusters that fail over; needs mariadbd
 	$(BIN)/python -m tests.servers run $(BIN)/python -m pytest tests/clusters $(ARGS)
+
+SERVER_TESTS = tests/sharded tests/test_directory.py tests/test_ids.py tests/test_mapping_bucket.py tests/test_mapping_directory.py \
+	tests/test_commands_django.py tests/test_queue_claims.py tests/test_checks_databases.py tests/test_checks_models.py \
+	tests/test_rollout_servers.py
+
+# Debian's releases have no MySQL: it is fetched from sid into a folder of its own, and not installed.
+test-mysql: $(VENV)/.servers-installed  ## the tests of shards on a real MySQL, which is fetched; needs Debian's apt
+	$(BIN)/python -m tests.servers mysql run $(BIN)/python -m pytest -m "not sqlite_only" $(SERVER_TESTS) $(ARGS)
+	SHARDS_TRANSACTIONS=two_phase $(BIN)/python -m tests.servers mysql run $(BIN)/python -m pytest -m "not sqlite_only" \
+		tests/sharded/test_transactions.py tests/sharded/test_atomic_requests.py $(ARGS)
 
 # 100 failovers of three clusters, then 1,000 kills of clients on each kind of servers: for a machine with nothing else to do.
 reliability: $(VENV)/.servers-installed  ## count failovers and kills anew into docs/reliability.md; needs mariadbd and postgres

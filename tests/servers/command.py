@@ -1,4 +1,4 @@
-"""``python -m tests.servers up|down|status|run|stack``: MariaDB clusters for tests, and the example on all servers."""
+"""``python -m tests.servers up|down|status|run|mysql|stack``: servers for tests, and the example on all of them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def main() -> int:
     arguments = parse()
     if arguments.command == "run":
         return run(arguments)
+    if arguments.command == "mysql":
+        return mysql(arguments)
     if arguments.command == "stack":
         return stack(arguments)
     clusters = Clusters(arguments.folder)
@@ -45,6 +47,9 @@ def parse() -> argparse.Namespace:
     command = commands.add_parser("run", help="clusters of their own for one command, ended with it")
     sizes(command)
     command.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    command = commands.add_parser("mysql", help="fetch MySQL, without installing it; one server for one command")
+    command.add_argument("action", choices=("fetch", "run"))
+    command.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
     command = commands.add_parser("stack", help="the whole example on servers of its own, until Ctrl-C")
     command.add_argument("--port", type=int, default=8000, help="of the dashboard (8000)")
     command.add_argument("--pause", type=float, default=10, metavar="SECONDS", help="between two loads (10)")
@@ -58,7 +63,7 @@ def sizes(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command with the folder of new clusters in its environment; its exit code."""
-    argv = [word for word in arguments.argv if word != "--"]
+    argv = command_of(arguments)
     with tempfile.TemporaryDirectory(prefix="horizon_servers_") as folder:
         clusters = Clusters(Path(folder) / "clusters")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -67,6 +72,22 @@ def run(arguments: argparse.Namespace) -> int:
             return subprocess.call(argv, env={**os.environ, FOLDER_VARIABLE: str(clusters.folder)})
         finally:
             clusters.down()
+
+
+def command_of(arguments: argparse.Namespace) -> list[str]:
+    return [word for word in arguments.argv if word != "--"]
+
+
+def mysql(arguments: argparse.Namespace) -> int:
+    """Fetch MySQL's programs; ``run``: the command with a new server in its environment, its exit code."""
+    from tests.servers.mysql import environment, fetch, server
+
+    if arguments.action == "fetch":
+        sys.stdout.write(f"{fetch()}\n")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="horizon_servers_") as folder, server(Path(folder) / "mysql") as started:
+        return subprocess.call(command_of(arguments), env={**os.environ, **environment(started)})
 
 
 def stack(arguments: argparse.Namespace) -> int:

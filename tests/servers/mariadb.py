@@ -5,20 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
 import subprocess
-import time
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import MySQLdb
-from MySQLdb.cursors import DictCursor
+from tests.servers.driven import ADMIN, Driven
 
-from tests.servers.processes import PATIENCE_SECONDS, Process
-
-#: May do everything, and so passes a server's read_only.
-ADMIN = {"user": "admin", "password": "admin"}
 #: What applications connect with: stopped by read_only.
 APP = {"user": "app", "password": "app"}
 REPLICATION = {"user": "replication", "password": "replication"}
@@ -74,16 +65,13 @@ CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4;
 """
 
 
-class Server:
+class Server(Driven):
     """A server of a cluster; ``number`` is its server id."""
 
     def __init__(self, folder: Path, *, port: int, number: int, domain: int) -> None:
-        self.folder = folder
-        self.name = folder.name
-        self.port = port
+        super().__init__(folder, port=port)
         self.number = number
         self.domain = domain
-        self.process = Process(folder / "pid")
 
     def create(self, template: Path) -> None:
         """Give it a data directory, once."""
@@ -101,42 +89,6 @@ class Server:
         """Start it, read-only as every server begins; :meth:`wait` says when it answers."""
         command = [program("mariadbd"), f"--defaults-file={self.folder / 'my.cnf'}", *arguments]
         self.process.start(command, log=self.folder / "log")
-
-    def wait(self) -> None:
-        """Wait until it answers; raises with the end of its log."""
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                self.sql("SELECT 1")
-                return
-            except MySQLdb.OperationalError as error:
-                if self.process.pid() is None or time.monotonic() > give_up_at:
-                    log = (self.folder / "log").read_text(errors="replace")[-2_000:]
-                    raise RuntimeError(f"{self.name} does not answer ({error}):\n{log}") from error
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """``kill -9``: what was not on disk is lost."""
-        self.process.end(signal.SIGKILL)
-
-    def freeze(self) -> None:
-        """Stop it in its tracks: its connections stay open and nothing answers."""
-        self.process.freeze()
-
-    def thaw(self) -> None:
-        self.process.thaw()
-
-    def sql(self, *statements: str) -> list[dict[str, Any]]:
-        """Run statements as the administrator; the rows of the last one."""
-        with closing(self.connect(**ADMIN)) as connection, closing(connection.cursor(DictCursor)) as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return list(cursor.fetchall())
-
-    def connect(self, **options: Any) -> Any:
-        """A driver's connection of its own, in autocommit."""
-        timeouts = {"connect_timeout": 5, "read_timeout": PATIENCE_SECONDS}
-        return MySQLdb.connect(host="127.0.0.1", port=self.port, autocommit=True, **timeouts, **options)
 
     def is_read_only(self) -> bool:
         return bool(self.sql("SELECT @@global.read_only AS answer")[0]["answer"])

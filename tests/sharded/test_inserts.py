@@ -164,5 +164,13 @@ def test_copies_keep_the_null_of_json() -> None:
         with using_shard(shard):
             assert list(Country.objects.filter(facts__isnull=True).values_list("code", flat=True)) == ["fr"]
             assert Country.objects.get(code="de").facts is None
-    with pytest.raises(QueryNotSupported, match="null"):
-        Country.objects.create(code="es", facts=Cast(Value("null"), models.JSONField()))
+    # What is read back is given to the others; where nothing is (MySQL), each shard computes the same by itself.
+    computed = Country(code="es", facts=Cast(Value("null"), models.JSONField()))
+    if connections["track_1"].features.can_return_columns_from_insert:
+        with pytest.raises(QueryNotSupported, match="null"):
+            computed.save()
+        return
+    computed.save()
+    for shard in get_group("track").shard_names:
+        with using_shard(shard):
+            assert not Country.objects.get(code="es", facts__isnull=False).facts

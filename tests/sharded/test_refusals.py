@@ -155,7 +155,7 @@ def test_a_join_that_nothing_keeps_on_one_shard(visits: list[Visit]) -> None:
     assert caught.value.reason == "outer-join-from-reference"
     assert "Query shop.Visit instead" in str(caught.value)
     # An inner join finds each sharded row on its own shard.
-    assert Country.objects.filter(visit__ms=1).distinct().get().code == "de"
+    assert list(Country.objects.filter(visit__ms=1).values_list("code", flat=True).distinct()) == ["de"]
 
 
 def test_models_that_live_elsewhere_are_not_asked_here(visits: list[Visit]) -> None:
