@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import django
 from django.db import connections
+
+from benchmarks.servers import servers
 
 SHARDS = tuple(f"track_{n}" for n in (1, 2, 3, 4))
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -18,8 +20,17 @@ Row = tuple[int, int, datetime, str, int]
 
 
 @contextmanager
-def databases(*, rows: int, sites: int = 200) -> Iterator[None]:
-    """The same ``rows`` page views of ``sites`` websites on four shards and in the database ``plain``."""
+def databases(*, rows: int, sites: int = 200, engine: str = "sqlite") -> Iterator[None]:
+    """The same ``rows`` page views of ``sites`` websites on four shards and in the database ``plain``.
+
+    ``engine``: ``"sqlite"``, or ``"mysql"`` for five servers of MariaDB.
+    """
+    with servers((*SHARDS, "plain")) if engine == "mysql" else nullcontext(), _filled(rows, sites):
+        yield
+
+
+@contextmanager
+def _filled(rows: int, sites: int) -> Iterator[None]:
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
     from benchmarks.settings import FOLDER, FOLDER_VARIABLE
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
-from django.db import connections
 from django.db.models import Avg, Count, F, Max, Sum
 
 from benchmarks.databases import SHARDS, databases
-from benchmarks.report import arguments, run
-from benchmarks.servers import servers
+from benchmarks.distance import away
+from benchmarks.report import arguments, on_servers, run
 from benchmarks.timing import Comparison, compare
 
 LATENCY_SECONDS = 0.005
@@ -25,20 +22,12 @@ Query = Callable[[str], Any]
 
 
 def measure(options: argparse.Namespace) -> list[Comparison]:
-    """Each query over the shards and on the one database, then both with every statement 5 ms later."""
-    with servers() if options.engine == "mysql" else nullcontext(), databases(rows=options.rows):
+    """Each query over the shards and on the one database, then the first with all of them 5 ms away."""
+    with databases(rows=options.rows, engine=options.engine):
         near = [_compare(name, query, options.rounds, limit) for name, query, limit in queries()]
-        with ExitStack() as stack:
-            for alias in (*SHARDS, "plain"):
-                stack.enter_context(connections[alias].execute_wrapper(_late))
+        with away((*SHARDS, "plain"), seconds=LATENCY_SECONDS):
             name, query, _ = next(queries())
             return [*near, _compare(f"{name}, 5 ms away", query, options.rounds, LIMIT_FAR)]
-
-
-def _late(execute: Any, *args: Any) -> Any:
-    """What a server in another building does to every statement."""
-    time.sleep(LATENCY_SECONDS)
-    return execute(*args)
 
 
 def _compare(name: str, query: Query, rounds: int, limit: float | None) -> Comparison:
@@ -78,6 +67,4 @@ def _views(alias: str) -> Any:
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__, rows=1_000_000, rounds=5)
-    parser.add_argument("--engine", choices=("sqlite", "mysql"), default="sqlite", help="mysql: five MariaDB servers")
-    run(parser, measure)
+    run(on_servers(arguments(__doc__, rows=1_000_000, rounds=5)), measure)

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Avg, Count, Max, Sum
 
 from benchmarks.databases import databases
-from benchmarks.report import arguments, run
+from benchmarks.report import arguments, on_servers, run
 from benchmarks.timing import Comparison, compare
 
 Query = Callable[[str], Any]
@@ -18,7 +18,7 @@ Query = Callable[[str], Any]
 
 def measure(options: argparse.Namespace) -> list[Comparison]:
     """Each query over the shards and on the one database."""
-    with databases(rows=options.rows):
+    with databases(rows=options.rows, engine=options.engine):
         return [_compare(name, query, options.rounds) for name, query in queries()]
 
 
@@ -51,4 +51,4 @@ def _views(alias: str) -> Any:
 
 
 if __name__ == "__main__":
-    run(arguments(__doc__, rows=100_000, rounds=15), measure)
+    run(on_servers(arguments(__doc__, rows=100_000, rounds=15)), measure)

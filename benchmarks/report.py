@@ -28,6 +28,12 @@ def arguments(description: str, *, rows: int, rounds: int) -> argparse.ArgumentP
     return parser
 
 
+def on_servers(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """With ``--engine``."""
+    parser.add_argument("--engine", choices=("sqlite", "mysql"), default="sqlite", help="mysql: five MariaDB servers")
+    return parser
+
+
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     return {

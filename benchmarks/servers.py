@@ -1,14 +1,12 @@
-"""Five MariaDB servers on loopback, each in a folder of its own: four shards, and one with all rows."""
+"""MariaDB servers on loopback, each in a folder of its own, one for each database of a benchmark."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from benchmarks.databases import SHARDS
 
 #: ``alias=port`` of each server, for the settings.
 PORTS_VARIABLE = "BENCHMARK_PORTS"
@@ -22,12 +20,11 @@ OPTIONS = (
 
 
 @contextmanager
-def servers() -> Iterator[None]:
+def servers(aliases: Sequence[str]) -> Iterator[None]:
     """Start them for the block, and tell the settings their ports."""
     from tests.servers.mariadb import Server, make_template
     from tests.servers.processes import free_ports
 
-    aliases = (*SHARDS, "plain")
     with tempfile.TemporaryDirectory(prefix="horizon_shards_benchmark_") as name:
         folder = Path(name)
         template = make_template(folder)

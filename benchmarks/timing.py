@@ -59,10 +59,13 @@ def compare(
     ours()
     base()
     times: dict[str, list[float]] = {"ours": [], "base": []}
+    # What is there already need not be looked through before each round.
+    gc.freeze()
     for number in range(rounds):
         turns = [("ours", ours), ("base", base)]
         for side, work in turns if number % 2 else reversed(turns):
             times[side].append(time_of(work, calls=calls, clock=clock))
+    gc.unfreeze()
     return Comparison(
         name=name,
         base=base_name,

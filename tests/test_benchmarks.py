@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 0.1
+needs_mariadb = pytest.mark.skipif(
+    find_spec("MySQLdb") is None or not shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin"),
+    reason="needs mysqlclient and MariaDB's server: apt-get install mariadb-server-core mariadb-client",
+)
 
 
 def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -71,3 +81,69 @@ def test_every_way_of_collecting_delivers_what_it_took() -> None:
     assert rates[0]["name"] == "DRF, put_record for each"
     assert len(rates) == 5
     assert all(rate["events"] == rate["arrived"] > 0 for rate in rates)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("mysql", marks=needs_mariadb)])
+def test_shards_that_are_far_away_are(engine: str) -> None:
+    found = answer("scatter", "--engine", engine, "--rows", "200", "--rounds", "1")["comparisons"]
+    assert all(min(c["base_best_ms"], c["ours_best_ms"]) >= 20 for c in found)
+    (block,) = (c for c in found if c["name"] == "the same in atomic()")
+    # BEGIN, the query and COMMIT.
+    assert block["base_best_ms"] >= 60
+    assert {c["limit"] for c in found} == {None, {"sqlite": 1.5, "mysql": 1.3}[engine]}
+
+
+@needs_mariadb
+def test_servers_are_timed_by_the_clock_on_the_wall() -> None:
+    found = answer("routed", "--engine", "mysql", "--rows", "200", "--rounds", "1")["comparisons"]
+    assert [c["name"] for c in found if c["limit"] == 1.05] == ["objects.filter(site=7)[:1]", "objects.get(pk=...)"]
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        yield server
+
+
+@pytest.fixture
+def relay(listening: socket.socket) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "benchmarks.relay", str(SECONDS), str(listening.getsockname()[1])]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+        # It ends with its standard input, not by a signal.
+        assert process.wait(60) == 0
+
+
+@pytest.fixture
+def ends(listening: socket.socket, relay: subprocess.Popen[str]) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection through the relay: the client's and the server's."""
+    assert relay.stdout is not None
+    with socket.create_connection(("127.0.0.1", int(relay.stdout.readline())), 60) as client:
+        server, _ = listening.accept()
+        with server:
+            server.settimeout(60)
+            yield client, server
+
+
+def test_a_relay_hands_on_late_in_order_and_both_ways(ends: tuple[socket.socket, socket.socket]) -> None:
+    client, server = ends
+    for sender, receiver in ((server, client), (client, server)):
+        start = time.monotonic()
+        for number in range(200):
+            sender.sendall(b"%03d." % number)
+        received = b""
+        while len(received) < 800:
+            received += receiver.recv(4096)
+            assert time.monotonic() - start >= SECONDS
+        assert received == b"".join(b"%03d." % number for number in range(200))
+
+
+def test_a_relay_ends_both_sides_together(ends: tuple[socket.socket, socket.socket]) -> None:
+    client, server = ends
+    server.sendall(b"last words")
+    server.close()
+    assert client.recv(100) == b"last words"
+    assert client.recv(100) == b""
