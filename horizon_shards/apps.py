@@ -21,11 +21,13 @@ class HorizonShardsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks and count connections, once all models are loaded."""
+        """Register the checks, explain errors and count connections, once all models are loaded."""
         from horizon_shards.checks import register_checks
+        from horizon_shards.cures import watch as watch_errors
         from horizon_shards.rollout.opened import watch as watch_connections
 
         register_checks()
+        watch_errors()
         watch_connections()
         if getattr(settings, "HORIZON_SINKS", None):
             # Signals can be set in the main thread alone, which this is.
