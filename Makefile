@@ -51,7 +51,7 @@ $(VENV)/.servers-installed: $(VENV)/.test-installed
 	@touch $@
 
 $(VENV)/.stack-installed: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[example,stack]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[example,stack,screenshot]'
 	@touch $@
 
 # mysqlclient compiles against libmariadb-dev (Debian: with pkg-config and gcc).

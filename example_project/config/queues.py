@@ -1,4 +1,4 @@
-"""``TASKS`` from the environment: a queue of SQS, or none, and Django then runs tasks at once."""
+"""``TASKS`` from the environment: queues of SQS, or none, and Django then runs tasks at once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from config import environment
 
 
 def read_tasks() -> dict[str, Any]:
-    """The queue ``default`` behind ``QUEUE_PREFIX``; empty where that is not set."""
+    """The queues ``default`` and ``SCREENSHOT_QUEUE`` behind ``QUEUE_PREFIX``; empty where that is not set."""
     prefix = environment.text("QUEUE_PREFIX")
     if not prefix:
         return {}
     options = {"QUEUE_PREFIX": prefix, "ENDPOINT": environment.text("QUEUE_ENDPOINT") or None}
-    return {"default": {"BACKEND": "horizon_shards.queues.SQSBackend", "OPTIONS": options}}
+    queues = list(dict.fromkeys(["default", environment.text("SCREENSHOT_QUEUE", "default")]))
+    return {"default": {"BACKEND": "horizon_shards.queues.SQSBackend", "QUEUES": queues, "OPTIONS": options}}

@@ -14,6 +14,8 @@
     How many pages a job loads at once. Default: 2.
 ``SCREENSHOT_SECONDS``
     How long a page may take to load, and as long again to be drawn. Default: 60.
+``SCREENSHOT_QUEUE``
+    The queue behind ``QUEUE_PREFIX`` that jobs go to, so that workers without a browser get none. Default: default.
 ``SCREENSHOT_KEYS``
     Fernet keys for the secrets of jobs, separated by commas: the first one seals, all of them open.
 """
@@ -39,6 +41,7 @@ class Screenshots:
     private_addresses: bool = False
     workers: int = 2
     seconds: int = 60
+    queue: str = "default"
     keys: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -54,5 +57,6 @@ def read_screenshots(folder: Path) -> Screenshots:
         private_addresses=environment.flag("SCREENSHOT_PRIVATE_ADDRESSES", default=False),
         workers=max(environment.whole("SCREENSHOT_WORKERS", 2), 1),
         seconds=max(environment.whole("SCREENSHOT_SECONDS", 60), 1),
+        queue=environment.text("SCREENSHOT_QUEUE", "default") if environment.text("QUEUE_PREFIX") else "default",
         keys=tuple(environment.words("SCREENSHOT_KEYS")),
     )

@@ -35,7 +35,7 @@ def order(website: Website, url: str | None, config: object) -> TaskResult[..., 
     # Django 5.2 has no tasks: without their backport the dashboards still work.
     from screenshot.tasks import take_screenshots
 
-    return take_screenshots.enqueue(message)
+    return take_screenshots.using(queue_name=settings.SCREENSHOTS.queue).enqueue(message)
 
 
 def failure(result: TaskResult[..., Any]) -> str:

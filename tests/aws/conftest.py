@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 import pytest
+
+from horizon_shards.testing.queues import make_queue
 
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-west-1"}
 
@@ -63,11 +64,7 @@ class Stack:
         self.sqs, self.s3 = aws("sqs"), aws("s3")
         self.bucket = "horizon-payloads"
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        self.dead_url = self.sqs.create_queue(QueueName="t-default-dead")["QueueUrl"]
-        named = self.sqs.get_queue_attributes(QueueUrl=self.dead_url, AttributeNames=["QueueArn"])["Attributes"]
-        policy = {"deadLetterTargetArn": named["QueueArn"], "maxReceiveCount": tries}
-        attributes = {"RedrivePolicy": json.dumps(policy)}
-        self.url = self.sqs.create_queue(QueueName="t-default", Attributes=attributes)["QueueUrl"]
+        self.url, self.dead_url = make_queue(self.sqs, "t-default", tries=tries)
         self.options: dict[str, Any] = {
             "REGION": "eu-west-1",
             "ENDPOINT": url,

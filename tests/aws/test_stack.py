@@ -1,4 +1,7 @@
-"""A page that a real browser opens travels from the tracker to the dashboard (tests/servers/stack.py)."""
+"""A page that a real browser opens travels from the tracker to the dashboard, and jobs become screenshots.
+
+The servers are those of tests/servers/stack.py.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ for program in ("mariadbd", "memcached", "chromium", "chromedriver"):
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 from tests.servers.clusters import wait_until  # noqa: E402
-from tests.servers.stack import BUCKET, Stack  # noqa: E402
+from tests.servers.memcached import Memcached  # noqa: E402
+from tests.servers.stack import BUCKET, SCREENSHOTS, Stack, serve  # noqa: E402
 
 PATIENCE_SECONDS = 120
 PAGE = """<!doctype html><title>A shop</title><h1>Umbrellas</h1>
@@ -43,7 +47,8 @@ def stack() -> Iterator[Stack]:
             started.down()
 
 
-NEW_SITE = "from track.models import Website; Website.objects.create(domain='umbrella.example', key='umbrella.example')"
+NEW = "from track.models import Website; Website.objects.create"
+NEW_SITE = f"{NEW}(domain='umbrella.example', key='umbrella.example')"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,63 @@ def test_from_the_browser_to_the_dashboard(stack: Stack, shop: str, browser: Any
     (visitor,) = [row for row in words(browser, "table tr") if "Chrome" in " ".join(row)]
     assert "3" in visitor, "The profile of the visitor is in DynamoDB."
     assert stack.load().startswith("0 objects loaded"), "Each delivered object is loaded once."
+
+
+def test_a_job_from_the_queue_is_a_screenshot_in_s3_and_on_the_dashboard(stack: Stack, shop: str, browser: Any) -> None:
+    """The worker with the browser takes it, while the other one is frozen."""
+    pytest.importorskip("playwright", reason="needs the extra screenshot: pip install '.[screenshot]'")
+    domain, other = shop.removeprefix("http://"), stack.processes["worker-1"]
+    stack.run("manage.py", "shell", "-c", f"{NEW}(domain='{domain}', key='shop')")
+    other.freeze()
+    assert stack.run("manage.py", "screenshot", "shop", f"{shop}/boots.html").startswith("Enqueued: ")
+    wait_until(lambda: screenshots(stack), "the screenshot is in the bucket")
+    other.thaw()
+    (key,) = screenshots(stack)
+    s3 = stack.aws.client("s3")
+    tags = s3.get_object_tagging(Bucket=SCREENSHOTS, Key=key)["TagSet"]
+    assert {"page": "first", "size": "1280x800", "status": "200"}.items() <= {
+        tag["Key"]: tag["Value"] for tag in tags
+    }.items()
+    browser.get(f"{stack.url}/sites/shop/?days=7")
+    shown = WebDriverWait(browser, PATIENCE_SECONDS).until(lambda driver: drawn(driver, "img[src*='screenshots']"))
+    assert shown["size"] == [1280, 800]
+    assert shown["name"] == key.rpartition("/")[2]
+
+
+def test_what_has_begun_is_ended_where_the_next_server_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing begins before it is told to; then a failure ends all of it."""
+    begun: list[Memcached] = []
+
+    def start(cache: Memcached) -> None:
+        if begun:
+            raise RuntimeError("The second one does not start.")
+        begun.append(cache)
+        original(cache)
+        assert cache.process.pid() is not None
+
+    original = Memcached.start
+    monkeypatch.setattr(Memcached, "start", start)
+    with pytest.raises(RuntimeError, match="second one"):
+        serve(free_ports(1)[0], pause_seconds=1)
+    assert [cache.process.pid() for cache in begun] == [None]
+
+
+def screenshots(stack: Stack) -> list[str]:
+    """The keys in the bucket of screenshots."""
+    found = stack.aws.client("s3").list_objects_v2(Bucket=SCREENSHOTS)
+    return [entry["Key"] for entry in found.get("Contents", ())]
+
+
+def drawn(browser: Any, selector: str) -> Any:
+    """The size and the file of a picture that the browser has drawn; None until then."""
+    return browser.execute_script(
+        """const image = document.querySelector(arguments[0]);
+        image?.scrollIntoView();
+        if (!image?.complete || !image.naturalWidth) return null;
+        const path = new URL(image.src).pathname;
+        return {size: [image.naturalWidth, image.naturalHeight], name: path.split("/").at(-1)}""",
+        selector,
+    )
 
 
 def words(browser: Any, selector: str) -> list[list[str]]:

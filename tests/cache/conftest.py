@@ -42,9 +42,13 @@ def cache_settings(a: str, b: str, *, cooldown: float = 0.3, settle: float = 0.5
 def nodes(tmp_path: Path) -> Iterator[list[Memcached]]:
     """Two processes."""
     made = [Memcached(tmp_path), Memcached(tmp_path)]
-    yield made
-    for node in made:
-        node.kill()
+    try:
+        for node in made:
+            node.start()
+        yield made
+    finally:
+        for node in made:
+            node.kill()
 
 
 @pytest.fixture

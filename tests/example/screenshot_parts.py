@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -115,11 +114,3 @@ def client(service, url):
 def make_bucket(s3, name):
     """A bucket in the region of the tests."""
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": CREDENTIALS["AWS_DEFAULT_REGION"]})
-
-
-def make_queue(sqs, prefix):
-    """The queue ``default`` with a dead-letter queue; its URL."""
-    dead = sqs.create_queue(QueueName=f"{prefix}dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
-    return sqs.create_queue(QueueName=f"{prefix}default", Attributes={"RedrivePolicy": policy})["QueueUrl"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from django.core.management import CommandError
 
 from aggregate.models import DailyCount, HourlyCount
 from config.queues import read_tasks
+from horizon_shards.testing.queues import make_queue
 from track.models import Website
 
 BOTH = pytest.mark.django_db(databases=["default", "track"])
@@ -80,10 +79,7 @@ def queue():
     named = {name.lower(): value for name, value in credentials.items() if name != "AWS_DEFAULT_REGION"}
     url = f"http://{host}:{port}"
     sqs = boto3.session.Session().client("sqs", endpoint_url=url, region_name="eu-west-1", **named)
-    dead = sqs.create_queue(QueueName="stats-dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
-    made = sqs.create_queue(QueueName="stats-default", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    made, _ = make_queue(sqs, "stats-default", tries=3)
     yield sqs, made, {"QUEUE_PREFIX": "stats-", "QUEUE_ENDPOINT": url, **credentials}
     emulator.stop()
 

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from config.queues import read_tasks
+from horizon_shards.testing.queues import make_queue
 from screenshot.jobs import Job
 from track.models import Website
 
@@ -82,7 +83,7 @@ def test_a_job_waits_in_the_queue_with_its_secrets_sealed(client, website, edito
     settings.SCREENSHOTS = replace(settings.SCREENSHOTS, keys=keys)
     with parts.moto() as url:
         sqs = parts.client("sqs", url)
-        queue = parts.make_queue(sqs, "stats-")
+        queue, _ = make_queue(sqs, "stats-default", tries=3)
         monkeypatch.setenv("QUEUE_PREFIX", "stats-")
         monkeypatch.setenv("QUEUE_ENDPOINT", url)
         settings.TASKS = read_tasks()

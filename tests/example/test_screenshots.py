@@ -15,6 +15,7 @@ from screenshot_parts import LocalSite, first_pixel
 
 from config.queues import read_tasks
 from config.screenshots import Screenshots
+from horizon_shards.testing.queues import make_queue
 from screenshot.boundary import Boundary
 from screenshot.crawling import take
 from screenshot.errors import BrowserError
@@ -213,7 +214,7 @@ def queue(settings, monkeypatch, tmp_path):
     with parts.moto() as url:
         sqs, s3 = parts.client("sqs", url), parts.client("s3", url)
         parts.make_bucket(s3, "shots")
-        queue = parts.make_queue(sqs, "stats-")
+        queue, _ = make_queue(sqs, "stats-default", tries=3)
         monkeypatch.setenv("QUEUE_PREFIX", "stats-")
         monkeypatch.setenv("QUEUE_ENDPOINT", url)
         tasks = read_tasks()

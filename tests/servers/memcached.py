@@ -20,8 +20,7 @@ class Memcached:
     def __init__(self, folder: Path) -> None:
         (self.port,) = free_ports(1)
         self._log = folder / f"memcached-{self.port}.log"
-        self._process = Process(folder / f"memcached-{self.port}.pid")
-        self.start()
+        self.process = Process(folder / f"memcached-{self.port}.pid")
 
     @property
     def address(self) -> str:
@@ -31,7 +30,7 @@ class Memcached:
         """Start, empty, and wait until it answers."""
         assert PROGRAM is not None
         options = ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "64", "-u", "root"]
-        self._process.start([PROGRAM, *options], log=self._log)
+        self.process.start([PROGRAM, *options], log=self._log)
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             if time.monotonic() > give_up_at:
@@ -48,16 +47,16 @@ class Memcached:
 
     def kill(self) -> None:
         """End it; what it held is gone."""
-        self._process.thaw()
-        self._process.end()
+        self.process.thaw()
+        self.process.end()
 
     def freeze(self) -> None:
         """Let it answer nothing, and keep its connections."""
-        self._process.freeze()
+        self.process.freeze()
 
     def thaw(self) -> None:
         """Let it go on, with what it held and what waits on its sockets."""
-        self._process.thaw()
+        self.process.thaw()
 
 
 class Configuration(socketserver.ThreadingTCPServer):

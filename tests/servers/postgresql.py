@@ -40,23 +40,26 @@ class PostgreSQL:
         self.name = folder.name
         (self.port,) = free_ports(1)
         self.process = Process(folder.with_suffix(".pid"))
-        folder.mkdir(mode=0o700)
+        self._prepared = prepared
+
+    def make(self) -> None:
+        """Make its folder, with a database and a configuration."""
+        self.folder.mkdir(mode=0o700)
         if os.getuid() == 0:
-            shutil.chown(folder, UNPRIVILEGED)
+            shutil.chown(self.folder, UNPRIVILEGED)
+        options = ["-D", str(self.folder), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8"]
         made = subprocess.run(
-            [*as_user(), program("initdb"), "-D", str(folder), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
+            [*as_user(), program("initdb"), *options], capture_output=True, text=True, check=False, cwd="/"
         )
         if made.returncode:
             raise RuntimeError(f"initdb: {made.stderr[-2_000:]}")
-        with (folder / "postgresql.conf").open("a") as file:
-            file.write(CONFIGURATION.format(prepared=prepared))
+        with (self.folder / "postgresql.conf").open("a") as file:
+            file.write(CONFIGURATION.format(prepared=self._prepared))
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; the first time it is made."""
+        if not self.folder.exists():
+            self.make()
         command = [*as_user(), program("postgres"), "-D", str(self.folder), "-p", str(self.port)]
         self.process.start(command, log=self.folder.with_suffix(".log"))
         self.wait()

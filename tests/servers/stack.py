@@ -1,18 +1,21 @@
 """The whole example on the servers that this machine has, all on loopback and in one folder.
 
 Two clusters of MariaDB with a replica each, two of memcached, PostgreSQL as a strict Redshift, MiniStack as AWS;
-gunicorn, workers and the loader.
+gunicorn, workers, a worker with a browser, and the loader.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from base64 import urlsafe_b64encode
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.servers.clusters import Cluster, Clusters
@@ -25,15 +28,16 @@ from tests.servers.processes import PATIENCE_SECONDS, Process, open_folder
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "example_project"
 SHARDS = ("track-1", "track-2")
-BUCKET = "horizon-lake"
+BUCKET, SCREENSHOTS = "horizon-lake", "horizon-screenshots"
 LOAD = ("load_firehose", f"s3://{BUCKET}/views/", "--into=track.PageView=warehouse.PageEvent")
+WORKER = [sys.executable, str(EXAMPLE / "manage.py"), "work_queue"]
 GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 #: MySQL and MariaDB compare text without regard to case unless told otherwise.
 DATABASES = {"app_track": "utf8mb4_bin", "app_default": "utf8mb4_general_ci", "app_directory": "utf8mb4_bin"}
 
 
 class Stack:
-    """All servers and processes; :meth:`up` starts them in their order, :meth:`down` ends them."""
+    """All servers and processes; :meth:`up` starts them in their order, :meth:`down` ends what has begun."""
 
     def __init__(self, folder: Path, *, port: int) -> None:
         self.folder = folder
@@ -54,16 +58,26 @@ class Stack:
         self.run("manage.py", "make_profile_tables")
         self.run("demo.py", "--no-serve")
         self.environment |= {"FIREHOSE_STREAM": "page-views-{shard}", "QUEUE_PREFIX": "stats-"}
+        self.environment |= {"SCREENSHOT_BUCKET": SCREENSHOTS, "SCREENSHOT_QUEUE": "screenshots"}
         self.run("manage.py", "make_aws", f"--bucket={BUCKET}")
         self.run("manage.py", "aggregate", "--enqueue")
         web = [GUNICORN, "--chdir", str(EXAMPLE), "--bind", f"127.0.0.1:{self.port}", "--workers=2", "config.wsgi"]
         self.start("web", web)
         for number in range(1, workers + 1):
-            self.start(f"worker-{number}", [sys.executable, str(EXAMPLE / "manage.py"), "work_queue"])
+            self.start(f"worker-{number}", WORKER)
+        if self.has_browser:
+            self.start("screenshots", [*WORKER, "--queue=screenshots"])
         self.wait()
 
+    @property
+    def has_browser(self) -> bool:
+        """Whether this machine can take screenshots."""
+        return shutil.which("chromium") is not None and find_spec("playwright") is not None
+
     def start_servers(self) -> None:
-        """Databases, streams and queues, empty."""
+        """Databases, caches and the emulator, empty."""
+        for cache in self.caches:
+            cache.start()
         self.clusters.up(len(SHARDS), replicas=1)
         for cluster in self.clusters.all.values():
             made = [
@@ -91,6 +105,10 @@ class Stack:
             "SHARD_URLS": ",".join(f"{name}={primary_url(cluster, 'app_track')}" for name, cluster in pairs),
             "REPLICA_URLS": ",".join(f"{name}={replica_url(cluster, 'app_track')}" for name, cluster in pairs),
             "DYNAMODB_PREFIX": "stats-",
+            # Websites of this machine, and a browser that has no sandbox for root.
+            "SCREENSHOT_PRIVATE_ADDRESSES": "1",
+            "SCREENSHOT_NO_SANDBOX": str(int(os.getuid() == 0)),
+            "SCREENSHOT_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "WAREHOUSE_URL": f"strict-redshift://{USER}@127.0.0.1:{self.warehouse.port}/warehouse?{s3}",
             "CACHE_URLS": ",".join(
                 f"{name}=memcached://{cache.address}" for name, cache in zip("ab", self.caches, strict=True)
@@ -152,6 +170,8 @@ def serve(port: int, pause_seconds: float) -> None:
             say("Starting two MariaDB clusters, PostgreSQL, memcached and MiniStack ...")
             stack.up()
             say(f"Dashboard: {stack.url}/    Logs: {folder}    Ctrl-C ends all of it.")
+            if not stack.has_browser:
+                say("No screenshots: they need Chromium (apt-get install chromium) and playwright.")
             while True:
                 say(stack.load().strip())
                 time.sleep(pause_seconds)

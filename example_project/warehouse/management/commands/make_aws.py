@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from argparse import ArgumentParser
 from typing import Any
@@ -11,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config.queues import read_tasks
+from horizon_shards.testing.queues import make_queue
 
 #: After so many tries a task goes to the dead-letter queue.
 TRIES = 5
@@ -18,11 +18,12 @@ ROLE = "arn:aws:iam::000000000000:role/firehose"
 
 
 class Command(BaseCommand):
-    """Streams, a bucket and queues; what is there already stays."""
+    """Streams, buckets and queues; what is there already stays."""
 
     help = (
-        "Makes the bucket, the delivery stream of each shard (FIREHOSE_STREAM) and the queues (QUEUE_PREFIX) on the "
-        "emulator of AWS_ENDPOINT_URL. In production that is the work of who owns the account."
+        "Makes the bucket, the delivery stream of each shard (FIREHOSE_STREAM), the queues (QUEUE_PREFIX) and the "
+        "bucket of screenshots (SCREENSHOT_BUCKET) on the emulator of AWS_ENDPOINT_URL. In production that is the work "
+        "of who owns the account."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,13 +35,14 @@ class Command(BaseCommand):
         """Make them and tell."""
         if not os.environ.get("AWS_ENDPOINT_URL"):
             raise CommandError("make_aws is for an emulator: set AWS_ENDPOINT_URL to its address.")
-        streams, queues = stream_names(), queue_names()
-        make_bucket(bucket)
+        buckets, streams, queues = bucket_names(bucket), stream_names(), queue_names()
+        for name in buckets:
+            make_bucket(name)
         for name in streams:
             make_stream(name, bucket=bucket, prefix=prefix)
         for name in queues:
-            make_queue(name)
-        self.stdout.write(f"Made {bucket}, {', '.join([*streams, *queues]) or 'no stream and no queue'}.")
+            make_queue(client("sqs"), name, tries=TRIES)
+        self.stdout.write(f"Made {', '.join([*buckets, *streams, *queues])}.")
 
 
 def client(service: str) -> Any:
@@ -56,9 +58,15 @@ def stream_names() -> list[str]:
     return [stream.format(shard=shard) for shard in settings.DATABASES["track"]["SHARDS"]] if stream else []
 
 
+def bucket_names(delivered: str) -> list[str]:
+    """That of what Firehose delivers, and that of screenshots, if they go to one."""
+    return list(dict.fromkeys([delivered, settings.SCREENSHOTS.bucket or delivered]))
+
+
 def queue_names() -> list[str]:
-    """The queue of the tasks, if they go to one."""
-    return [f"{backend['OPTIONS']['QUEUE_PREFIX']}{name}" for name, backend in read_tasks().items()]
+    """The queues of the tasks, if they go to any."""
+    backends = read_tasks().values()
+    return [f"{backend['OPTIONS']['QUEUE_PREFIX']}{name}" for backend in backends for name in backend["QUEUES"]]
 
 
 def make_bucket(name: str) -> None:
@@ -73,12 +81,3 @@ def make_stream(name: str, *, bucket: str, prefix: str) -> None:
     if name not in firehose.list_delivery_streams(Limit=1_000)["DeliveryStreamNames"]:
         target = {"RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{bucket}", "Prefix": prefix}
         firehose.create_delivery_stream(DeliveryStreamName=name, ExtendedS3DestinationConfiguration=target)
-
-
-def make_queue(name: str) -> None:
-    """The queue, and one for what was tried so often in vain; making one that is there is no error."""
-    sqs = client("sqs")
-    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-    named = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
-    policy = {"deadLetterTargetArn": named["QueueArn"], "maxReceiveCount": TRIES}
-    sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(policy)})
