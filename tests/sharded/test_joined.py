@@ -243,7 +243,8 @@ def test_rows_to_delete_are_not_chosen_by_an_aggregate_over_a_join(sites: list[S
 
 
 def test_select_related_without_names_overrides_defer(sites: list[Site], visits: list[Visit]) -> None:
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         found = Visit.objects.defer("site").select_related().order_by("pk").first()
     assert found is not None
     with CaptureQueriesContext(connections["default"]) as queries:
