@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from aggregate.models import DailyCount
+from aggregate.models import COUNTS, DailyCount
 from track.admin import CollectedAdmin, WebsiteFilter
 
 
@@ -14,4 +14,5 @@ class DailyCountAdmin(CollectedAdmin):
 
     list_display = ["day", "website", "views", "visitors", "requests", "bots", "errors"]
     list_filter = [WebsiteFilter]
+    fields = ["site", "day", *COUNTS]
     ordering = ["-day", "site_id"]

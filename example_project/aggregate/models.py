@@ -9,24 +9,33 @@ from horizon_shards.models.deletion import SHARD_CASCADE
 from track.models import Website
 from track.row_ids import RowIdField
 
-#: What is counted of an hour and of a day.
-COUNTS = ("requests", "views", "visitors", "bots", "errors", "size_bytes")
 
-
-class Counts(ShardedModel):
+class Counted(models.Model):
     """What is counted. A view is a page that was shown to a person; a request is anything that was asked for.
 
     ``visitors`` of an hour do not add up to those of a day; those of days do add up, because a visitor has
     another number every day.
     """
 
-    site = models.ForeignKey(Website, on_delete=SHARD_CASCADE, db_constraint=False, related_name="+")
     requests = models.PositiveIntegerField(default=0)
     views = models.PositiveIntegerField(default=0)
     visitors = models.PositiveIntegerField(default=0)
     bots = models.PositiveIntegerField(default=0)
     errors = models.PositiveIntegerField(default=0)
     size_bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+#: What is counted of an hour and of a day.
+COUNTS = tuple(field.name for field in Counted._meta.local_fields)
+
+
+class Counts(Counted, ShardedModel):
+    """The counts of a website, on its shard."""
+
+    site = models.ForeignKey(Website, on_delete=SHARD_CASCADE, db_constraint=False, related_name="+")
 
     class Meta:
         abstract = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import models
 
 from aggregate.kinds import Kind
+from aggregate.models import Counted
 from horizon_shards.fields import CompositeForeignKey
 from track.models import HOST_LENGTH, PATH_LENGTH, Device
 
@@ -40,21 +41,7 @@ class Fact(models.Model):
         sortkey = ("day", "site")
 
 
-class Counted(Fact):
-    """The counts that the shards have, too."""
-
-    requests = models.PositiveIntegerField(default=0)
-    views = models.PositiveIntegerField(default=0)
-    visitors = models.PositiveIntegerField(default=0)
-    bots = models.PositiveIntegerField(default=0)
-    errors = models.PositiveIntegerField(default=0)
-    size_bytes = models.PositiveBigIntegerField(default=0)
-
-    class Meta:
-        abstract = True
-
-
-class SiteDay(Counted):
+class SiteDay(Counted, Fact):
     """A website on one day."""
 
     class Meta:
@@ -64,7 +51,7 @@ class SiteDay(Counted):
         return f"{self.day:%Y-%m-%d}"
 
 
-class SiteHour(Counted):
+class SiteHour(Counted, Fact):
     """An hour of a website's day."""
 
     hour = models.DateTimeField()
