@@ -20,6 +20,7 @@ from track.profiles import ProfileError, profiles
 pytest.importorskip("pynamodb", reason="needs PynamoDB: pip install '.[dynamodb]'")
 factory = pytest.importorskip("factory", reason="needs factory_boy")
 
+from pynamodb.connection.base import Connection  # noqa: E402
 from pynamodb.exceptions import CancellationReason, TransactWriteError, VerboseClientError  # noqa: E402
 
 from horizon_shards.testing.dynamodb import PynamoFactory  # noqa: E402
@@ -118,6 +119,27 @@ def test_a_profile_that_another_has_written_is_read_again(store, monkeypatch, ti
     interfere(monkeypatch, mine, times=times)
     store.see(mine)
     assert counted(store) == (times + 1, times + 1)
+
+
+def test_what_is_asked_is_what_dax_has(store, monkeypatch):
+    """Reads that a cache may answer, but for the one after a conflict; and no operation that DAX would refuse."""
+    asked = []
+    call = Connection._make_api_call
+
+    def note_and_call(self, operation_name, operation_kwargs):
+        asked.append((operation_name, bool(operation_kwargs.get("ConsistentRead"))))
+        return call(self, operation_name, operation_kwargs)
+
+    monkeypatch.setattr(Connection, "_make_api_call", note_and_call)
+    store.see(view())
+    store.latest(1, limit=5)
+    assert asked == [("GetItem", False), ("TransactWriteItems", False), ("Query", False)]
+    asked.clear()
+    mine = view()
+    interfere(monkeypatch, mine, times=1)
+    store.see(mine)
+    assert [consistent for operation, consistent in asked if operation == "GetItem"] == [False, False, True]
+    assert {operation for operation, _ in asked} == {"GetItem", "TransactWriteItems"}
 
 
 def test_a_conflict_without_end_is_an_error(store, monkeypatch):
