@@ -79,7 +79,7 @@ def servers(request: pytest.FixtureRequest) -> Any:
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql")
     if request.param == "wrapper":
-        pytest.importorskip("aws_advanced_python_wrapper", reason="needs AWS's wrapper: pip install it")
+        pytest.importorskip("aws_advanced_python_wrapper", reason="aws-advanced-python-wrapper is not installed")
     kind = WrappedMariaDBs if request.param == "wrapper" else PlainMariaDBs
     return kind(list(request.getfixturevalue("mariadb").all.values()))
 
