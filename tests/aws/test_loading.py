@@ -60,7 +60,7 @@ def test_objects_of_the_prefix_are_loaded_once_and_the_rest_is_told(s3: Any, loa
     assert (counts(report), stored()) == ((2, 3, 1), [1, 2, 3])
     (failed,) = report["failed"]
     assert failed["name"] == "s3://lake/hits/processing-failed/2026/11/22/14/x.gz"
-    assert "Lambda.Timeout: 1" in failed["said"]
+    assert "Lambda.Timeout: 1" in failed["reason"]
     assert load("s3://lake/hits/")["known"] == 2
     assert load("s3://lake/hits/2026/11/22/14/hits-1-b")["known"] == 1
     put(s3, "hits/2026/11/22/14/hits-1-b", event(2), event(4))
