@@ -86,7 +86,6 @@ class DatabaseFeatures(PostgreSQLFeatures):
     supports_any_value = True
     supports_bit_aggregations = False
     supported_explain_formats: set[str] = set()
-    supports_explaining_query_execution = False
     # AWS lists what the operator ~ knows (pattern-matching-conditions-posix), and back references are not among it.
     supports_regex_backreferencing = False
     allows_group_by_selected_pks = False
