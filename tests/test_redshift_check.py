@@ -80,6 +80,19 @@ def test_words_in_literals_and_names_are_no_statements(sql: str) -> None:
     assert check_sql(sql) == []
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT a AS inet FROM t",
+        "ALTER TABLE a ADD COLUMN json varchar(10)",
+        "ALTER TABLE a RENAME COLUMN json TO xml",
+        "CREATE TABLE xml (json varchar(10), point int)",
+    ],
+)
+def test_names_of_types_that_redshift_has_not_are_names(sql: str) -> None:
+    assert check_sql(sql) == []
+
+
 def test_tokens_lose_nothing() -> None:
     for name in ("valid.sql", "invalid.sql"):
         for _, sql in corpus(name):

@@ -40,6 +40,8 @@ TYPES = (
     r"(SERIAL|BIGSERIAL|SMALLSERIAL|UUID|JSONB?|BYTEA|INET|CIDR|MACADDR|MONEY|XML|BIT VARYING|HSTORE|TSVECTOR|"
     r"TSQUERY|POINT|POLYGON|CITEXT|REGCLASS|INT4RANGE|DATERANGE)"
 )
+#: Not behind words that a name follows, which may be that of a type.
+NAMING = r"(?<!\bTABLE)(?<!\bCOLUMN)(?<!\bTO)"
 NAME = r"(\"n\"|\w+)(\.(\"n\"|\w+))?"
 
 #: In the order in which they are told.
@@ -70,7 +72,7 @@ RULES = (
     _rule("tablespace", r"\bTABLESPACE\b", "There are no tablespaces.", FEATURES),
     _rule(
         "type",
-        rf"(::|(?<!FORMAT )\bAS ){TYPES}\b|^(CREATE|ALTER) TABLE\b.*(\"N\"|\"n\"|\w) {TYPES}\b",
+        rf"::{TYPES}\b|(?<!FORMAT )\bAS {TYPES} ?[()[]|^(CREATE|ALTER) TABLE\b.*(\"n\"|\w){NAMING} {TYPES}\b",
         "Unsupported type.",
         DATATYPES,
     ),
