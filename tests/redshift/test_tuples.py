@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import NotSupportedError
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef
 
 from tests.redshift.warehouse.models import Pair
 
@@ -43,7 +43,7 @@ def test_the_order_of_the_model_counts(pairs):
 
 def test_a_key_is_compared_with_a_row_that_the_outer_one_chooses(pairs):
     same_rank = Pair.objects.filter(rank=OuterRef("rank")).order_by("a").values("pk")[:1]
-    assert found(pk=Subquery(same_rank)) == [pairs[0], pairs[1], pairs[3]]
+    assert found(pk=same_rank) == [pairs[0], pairs[1], pairs[3]]
 
 
 def test_what_is_unknown_is_not_another(pairs):
