@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # The plugin also comes as an entry point; the same name twice is one plugin.
-pytest_plugins = ["horizon_shards.pytest_plugin"]
+pytest_plugins = ["horizon_shards.pytest_plugin", "tests.plugin_project"]
 
 EXAMPLES = {"quick": 25, "standard": 200, "ci": 1_000}
 for name, count in EXAMPLES.items():

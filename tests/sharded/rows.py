@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
 from horizon_shards.context import using_shard
 from tests.shop.models import Country, Site, Visit, Visitor
 
@@ -28,3 +31,33 @@ def rows_of_shard(model: type, shard: str) -> set[object]:
     """The primary keys of the rows that one shard of ``track`` holds, whatever their keys say."""
     with using_shard(shard, database="track"):
         return set(model._base_manager.using("track").values_list("pk", flat=True))
+
+
+VALUES = [3, 7, 7, None, 1, 4, 3, 8, 0, -5, 11, 2]
+
+
+def make_spread(sites: list[Site]) -> list[Visit]:
+    """A visit of each site, on all shards, with ``VALUES`` in several columns."""
+    visitors = [Visitor.objects.create(site=site, name=f"v{number % 5}") for number, site in enumerate(sites)]
+    return list(
+        Visit.objects.bulk_create(
+            Visit(
+                site=visitor.site,
+                visitor=visitor,
+                path=f"/{number % 3}",
+                ms=value,
+                price=None if value is None else Decimal(value) / 4,
+                ratio=None if value is None else value / 2,
+                bot=number % 2 == 0,
+                took=None if value is None else timedelta(seconds=value),
+                at=datetime(2024, 1, 1 + number, tzinfo=timezone.utc),
+            )
+            for number, (visitor, value) in enumerate(zip(visitors, VALUES, strict=True))
+        )
+    )
+
+
+def known(*, bot: bool | None = None) -> list[int]:
+    """The values that are not NULL."""
+    numbers = enumerate(VALUES)
+    return [value for n, value in numbers if value is not None and (bot is None or bot == (n % 2 == 0))]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import operator
 import statistics
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from decimal import Decimal
 from functools import reduce
 from typing import Any
 
 import django
 import pytest
-from django.db import NotSupportedError, OperationalError, connections
+from django.db import NotSupportedError, connections
 from django.db.models import (
     Avg,
     Case,
     CharField,
     Count,
-    DecimalField,
     ExpressionWrapper,
     F,
     FloatField,
@@ -35,39 +34,10 @@ from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Length,
 from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
 from horizon_shards.testing import capture_shards
 from tests.changed_databases import limited
+from tests.sharded.rows import VALUES, known
 from tests.shop.models import Country, Order, Site, Ticket, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
-
-VALUES = [3, 7, 7, None, 1, 4, 3, 8, 0, -5, 11, 2]
-
-
-@pytest.fixture
-def spread(sites: list[Site]) -> list[Visit]:
-    """A visit of each site, on all shards, with the values above in several columns."""
-    visitors = [Visitor.objects.create(site=site, name=f"v{number % 5}") for number, site in enumerate(sites)]
-    return list(
-        Visit.objects.bulk_create(
-            Visit(
-                site=visitor.site,
-                visitor=visitor,
-                path=f"/{number % 3}",
-                ms=value,
-                price=None if value is None else Decimal(value) / 4,
-                ratio=None if value is None else value / 2,
-                bot=number % 2 == 0,
-                took=None if value is None else timedelta(seconds=value),
-                at=datetime(2024, 1, 1 + number, tzinfo=timezone.utc),
-            )
-            for number, (visitor, value) in enumerate(zip(visitors, VALUES, strict=True))
-        )
-    )
-
-
-def known(*, bot: bool | None = None) -> list[int]:
-    """The values that are not NULL."""
-    numbers = enumerate(VALUES)
-    return [value for n, value in numbers if value is not None and (bot is None or bot == (n % 2 == 0))]
 
 
 def test_distinct_values_are_told_apart_over_shards(spread: list[Visit]) -> None:
@@ -182,15 +152,6 @@ def test_expressions_over_aggregates(spread: list[Visit]) -> None:
         "both": 12,
         "text": "/0 to /2",
     }
-
-
-def test_whole_numbers_are_divided_as_the_engine_does(spread: list[Visit]) -> None:
-    """SQLite and PostgreSQL leave the fraction out; the answer is the engine's own, also on one shard."""
-    everywhere = Visit.objects.aggregate(x=Sum("ms") / Count("*"))["x"]
-    Visit.objects.all().delete()
-    visitor = Visitor.objects.order_by("pk")[0]
-    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", ms=value) for value in VALUES)
-    assert everywhere == Visit.objects.filter(site=visitor.site_id).aggregate(x=Sum("ms") / Count("*"))["x"]
 
 
 def test_expressions_over_aggregates_of_groups(spread: list[Visit]) -> None:
@@ -317,69 +278,6 @@ def test_related_rows_are_counted(spread: list[Visit]) -> None:
     assert Visitor.objects.annotate(n=Count("visits")).aggregate(Sum("n"), Max("n")) == {"n__sum": 12, "n__max": 1}
 
 
-def test_decimals_stay_exact(spread: list[Visit]) -> None:
-    if connections["track"].vendor == "sqlite":
-        pytest.skip("SQLite keeps decimals as floats")
-    big = Decimal("9999999999.99")
-    Visit.objects.update(price=big)
-    wide = DecimalField(max_digits=60, decimal_places=20)
-    found = Visit.objects.aggregate(
-        total=Sum("price"), huge=Sum(F("price") * Decimal("1e20"), output_field=wide), d=Sum("price", distinct=True)
-    )
-    assert found == {"total": big * 12, "huge": big * 12 * Decimal("1e20"), "d": big}
-
-
-def test_an_average_has_the_digits_of_the_engine(spread: list[Visit]) -> None:
-    """A third of a decimal, over shards and on one."""
-    Visit.objects.update(price=Decimal("0.01"))
-    Visit.objects.filter(pk__in=[visit.pk for visit in spread[:4]]).update(price=Decimal("100.00"))
-    everywhere = Visit.objects.aggregate(a=Avg("price"), b=Avg("price", distinct=True))
-    prices = list(Visit.objects.values_list("price", flat=True))
-    Visit.objects.all().delete()
-    visitor = Visitor.objects.order_by("pk")[0]
-    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", price=p) for p in prices)
-    one = Visit.objects.filter(site=visitor.site_id).aggregate(a=Avg("price"), b=Avg("price", distinct=True))
-    assert everywhere == one
-
-
-def test_variances_with_a_large_offset(spread: list[Visit]) -> None:
-    """Chan's formula loses no digits to the size of the values."""
-    offset = 2_000_000_000
-    Visit.objects.filter(ms__isnull=False).update(ms=F("ms") + offset)
-    found = Visit.objects.filter(ms__isnull=False).aggregate(v=Variance("ms"), s=StdDev("ms", sample=True))
-    assert found["v"] == pytest.approx(statistics.pvariance(known()), rel=1e-6)
-    assert found["s"] == pytest.approx(statistics.stdev(known()), rel=1e-6)
-
-
-def test_variances_of_little(spread: list[Visit]) -> None:
-    one = Visit.objects.filter(ms=11)
-    assert one.aggregate(a=Variance("ms"), b=Variance("ms", sample=True), c=StdDev("ratio")) == {
-        "a": 0,
-        "b": None,
-        "c": 0,
-    }
-    two = Visit.objects.filter(ms__in=[8, 11])
-    assert two.aggregate(a=Variance("ms"), b=Variance("ms", sample=True)) == {"a": 2.25, "b": 4.5}
-    assert two.aggregate(a=Variance("ms"), n=Count("path", distinct=True)) == {"a": 2.25, "n": 1}
-    assert Visit.objects.filter(ms=99).aggregate(a=Variance("ms"), b=StdDev("ms")) == {"a": None, "b": None}
-
-
-def test_a_sum_beyond_64_bits_fails_as_on_one_database(sites: list[Site]) -> None:
-    if connections["track"].vendor != "sqlite":
-        pytest.skip("other engines have wider sums")
-    visitors = [Visitor.objects.create(site=site, name="x") for site in sites]
-    ids = Visitor.objects.filter(pk__in=[visitor.pk for visitor in visitors])
-    with pytest.raises(OperationalError, match="integer overflow"):
-        ids.aggregate(Sum("pk"))
-
-
-def test_what_the_engine_does_not_have_is_its_own_refusal(spread: list[Visit]) -> None:
-    if connections["track"].vendor != "sqlite":
-        pytest.skip("about SQLite")
-    with pytest.raises(NotSupportedError):
-        Visit.objects.aggregate(Sum("at"))
-
-
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="PostgreSQL's alone before Django 6")
 def test_any_value_and_bits(spread: list[Visit]) -> None:
     from django.db import models
@@ -483,12 +381,3 @@ def test_a_condition_that_can_never_hold_counts_as_in_one_database(sites: list[S
     counted = [query.annotate(k=Count("tags")) for query in (Visit.objects, here)]
     for what in ({"z": Sum("k", filter=Q(pk__in=[]), default=3), "m": Max("k")}, {"z": never, "m": Max("k")}):
         assert counted[0].aggregate(**what) == counted[1].aggregate(**what)
-
-
-def test_a_condition_on_decimals_of_merged_rows(spread: list[Visit]) -> None:
-    Visit.objects.filter(ms=11).update(price=Decimal("0.00"))
-    rows = Visit.objects.values("path").distinct()
-    found = rows.aggregate(a=Count("id", filter=Q(price=Decimal("0.00"))), b=Count("id", filter=Q(price__gt=-1)))
-    prices = list(Visit.objects.values_list("price", flat=True))
-    assert found["a"] == prices.count(Decimal(0)) > 0
-    assert found["b"] == sum(1 for price in prices if price is not None and price > -1)
