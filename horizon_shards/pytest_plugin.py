@@ -145,6 +145,14 @@ def assert_single_shard() -> Callable[..., AbstractContextManager[CapturedQuerie
 
 
 @pytest.fixture
+def assert_no_repeats() -> Callable[..., AbstractContextManager[CapturedQueries]]:
+    """:func:`horizon_shards.testing.assert_no_repeats`."""
+    from horizon_shards import testing
+
+    return testing.assert_no_repeats
+
+
+@pytest.fixture
 def assert_no_scatter() -> Callable[..., AbstractContextManager[CapturedQueries]]:
     """:func:`horizon_shards.testing.assert_no_scatter`."""
     from horizon_shards import testing

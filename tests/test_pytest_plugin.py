@@ -252,8 +252,8 @@ def test_fixtures(project: pytest.Pytester) -> None:
                 list(View.objects.filter(site=1))
             assert [query.mode for query in captured] == ["single"]
 
-        def test_assertions(assert_shards, assert_single_shard, assert_no_scatter):
-            with assert_shards(1), assert_single_shard(), assert_no_scatter():
+        def test_assertions(assert_shards, assert_single_shard, assert_no_scatter, assert_no_repeats):
+            with assert_shards(1), assert_single_shard(), assert_no_scatter(), assert_no_repeats():
                 list(View.objects.filter(site=1))
 
         def test_too_many(assert_shards):

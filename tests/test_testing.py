@@ -12,12 +12,13 @@ import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import ProgrammingError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import prefetch_related_objects
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from horizon_shards import testing
 from horizon_shards.backends.sharded.testcase import Allowed, allow_shard
 from horizon_shards.topology import get_group
-from tests.shop.models import Country, Customer, Visitor
+from tests.shop.models import Country, Customer, Site, Visitor
 
 SITES = range(1, 13)
 
@@ -369,6 +370,31 @@ class AssertionTests(TestCase):
         message = str(failure.value)
         assert message.startswith("1 of 2 queries asked several shards. Filter each by the shard key")
         assert "in read\n     because " in message
+
+    def test_assert_no_repeats(self) -> None:
+        sites = two_sites(apart=True)
+        with testing.assert_no_repeats():
+            for site in sites:
+                read(site)
+        with pytest.raises(AssertionError) as failure, testing.assert_no_repeats(1):
+            for site in sites:
+                read(site)
+        message = str(failure.value)
+        assert message.startswith("Fetch together what a loop fetches one by one")
+        assert "  - 2 times select of shop.Visitor on track\n     at " in message
+        assert "in read" in message
+
+    def test_what_a_loop_fetches_for_each_row_is_a_repeat_and_what_is_prefetched_is_not(self) -> None:
+        name = Visitor._meta.get_field("site").remote_field.get_accessor_name()
+        sites = [Site(pk=number) for number in (1, 2, 3)]
+        with pytest.raises(AssertionError, match=r"3 times select of shop\.Visitor"), testing.assert_no_repeats():
+            for site in sites:
+                list(getattr(site, name).all())
+        with testing.assert_no_repeats(1) as captured:
+            prefetch_related_objects(sites, name)
+            for site in sites:
+                list(getattr(site, name).all())
+        assert len(captured) == 1
 
     def test_an_error_of_the_block_is_not_hidden(self) -> None:
         with pytest.raises(KeyError), testing.assert_shards(3):

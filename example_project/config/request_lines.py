@@ -29,10 +29,11 @@ class RequestLinesMiddleware(RequestMiddleware):
 
 
 def note_shards(sender: Any, plan: Any, **kwargs: Any) -> None:
-    """From here on the lines of this request name the shards of the plan, too."""
+    """From here on the lines of this request name the shards of the plan, too, and count one query more."""
     bound = structlog.contextvars.get_contextvars()
     if "request_id" in bound and plan.shards:
-        structlog.contextvars.bind_contextvars(shards=sorted({*bound.get("shards", ()), *plan.shards}))
+        shards = sorted({*bound.get("shards", ()), *plan.shards})
+        structlog.contextvars.bind_contextvars(shards=shards, queries=bound.get("queries", 0) + 1)
 
 
 def tell_of_failure(sender: Any, shard: str, error: BaseException, **kwargs: Any) -> None:

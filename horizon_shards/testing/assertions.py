@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,28 @@ def assert_no_scatter(*, database: str | None = None) -> Iterator[CapturedQuerie
         yield captured
     if captured.scatters:
         raise AssertionError(scatter_message(captured))
+
+
+@contextmanager
+def assert_no_repeats(most: int = 2, *, database: str | None = None) -> Iterator[CapturedQueries]:
+    """Fail if one line of the project issues more than ``most`` queries of a kind on a model: N+1 queries.
+
+    A related row that a loop fetches for each of its rows is such a query, whichever shard it asks.
+    """
+    with capture_shards(database) as captured:
+        yield captured
+    counts = Counter((query.operation, query.model, query.database, query.call_site) for query in captured)
+    repeated = [(*kind, count) for kind, count in counts.items() if count > most]
+    if repeated:
+        raise AssertionError(_repeats_message(repeated))
+
+
+def _repeats_message(repeated: list[tuple[str, str, str, str, int]]) -> str:
+    listed = "\n".join(
+        f"  - {count} times {operation} of {model} on {database}\n     at {call_site}"
+        for operation, model, database, call_site, count in repeated
+    )
+    return f"Fetch together what a loop fetches one by one, with prefetch_related() or filter(...__in=...):\n{listed}"
 
 
 def scatter_message(captured: CapturedQueries) -> str:

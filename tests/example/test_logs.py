@@ -60,6 +60,8 @@ def test_each_line_of_production_is_json_with_its_request_and_its_shards(lines):
     ]
     assert len({line["request_id"] for line in ends}) == 5
     assert [len(line.get("shards", ())) for line in ends] == [0, 1, 0, 1, 2]
+    assert [line.get("queries", 0) for line in ends][:4] == [0, 1, 0, 1]
+    assert ends[4]["queries"] >= 1
     (lost,) = [line for line in lines if line["event"].startswith("A view of abc.example was lost")]
     assert (lost["request_id"], lost["shards"], lost["level"]) == (ends[1]["request_id"], ends[1]["shards"], "error")
     assert (lost["logger"], "no such table" in lost["exception"]) == ("track.views", True)
