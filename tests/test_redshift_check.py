@@ -18,8 +18,9 @@ from horizon_shards.testing.redshift.translate import to_postgresql
 
 CORPUS = Path(__file__).parent / "redshift_corpus"
 
-#: Statements of the corpus that the check lets pass although Redshift would not.
-MISSED: set[str] = set()
+#: Pages of the corpus whose statements the check lets pass although Redshift would not: subqueries that ask for columns
+#: of a query further out than the next, or stand in the condition of an outer join.
+MISSED = {"r_correlated_subqueries.html"}
 
 
 def corpus(name: str) -> Iterator[tuple[str, str]]:
@@ -39,14 +40,14 @@ def test_what_aws_shows_is_accepted(page: str, sql: str) -> None:
 
 @pytest.mark.parametrize(("page", "sql"), list(corpus("invalid.sql")))
 def test_what_aws_excludes_is_refused(page: str, sql: str) -> None:
-    assert bool(check_sql(sql)) == (sql not in MISSED)
+    assert bool(check_sql(sql)) == (page not in MISSED)
 
 
 def test_the_corpus_is_large_and_little_of_it_is_missed() -> None:
     valid, invalid = (list(corpus(name)) for name in ("valid.sql", "invalid.sql"))
     assert len(valid) >= 120
     assert len(invalid) >= 120
-    assert len(MISSED) <= 0.05 * len(invalid)
+    assert sum(page in MISSED for page, _ in invalid) <= 0.05 * len(invalid)
 
 
 def test_a_refusal_names_its_rule_and_its_page() -> None:

@@ -169,3 +169,6 @@ SELECT LAG(a, 1, 0) OVER (ORDER BY b) FROM t
 -- r_Dateparts_for_datetime_functions.html
 SELECT EXTRACT(ISODOW FROM a) FROM t
 SELECT EXTRACT(ISOYEAR FROM a) FROM t
+-- r_correlated_subqueries.html
+select event.eventname from event where not exists (select * from listing where not exists (select * from sales where event.eventid=sales.eventid))
+select * from category left join event on category.catid=event.catid and eventid = (select max(eventid) from sales where sales.eventid=event.eventid)
