@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,7 @@ pytest.importorskip("MySQLdb", reason="needs MySQL's driver: pip install '.[mysq
 from tests.servers import mysql, unpacking
 from tests.servers.processes import is_free
 
-PROGRAMS = Path(os.environ.get(mysql.PROGRAMS_VARIABLE) or mysql.DEFAULT_PROGRAMS)
-needs_programs = pytest.mark.skipif(not PROGRAMS.exists(), reason="needs `python -m tests.servers mysql fetch`")
+needs_programs = pytest.mark.skipif(not mysql.programs().exists(), reason="needs `python -m tests.servers mysql fetch`")
 
 
 @needs_programs

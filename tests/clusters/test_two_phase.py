@@ -19,8 +19,9 @@ from horizon_shards.exceptions import CommitInDoubt, CommitUnknown, RolledBack
 from horizon_shards.signals import commit_pending, cross_shard_transaction
 from horizon_shards.topology import get_group
 from tests.clusters.kills import HEADING, measure, section
-from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, PostgreSQLs, insert, pay, write
+from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, MySQLs, PostgreSQLs, insert, pay, write
 from tests.listening import heard
+from tests.servers import mysql
 from tests.servers.clusters import Clusters, wait_until
 from tests.servers.endpoint import Endpoint
 from tests.servers.postgresql import PostgreSQL
@@ -52,12 +53,19 @@ def mariadbs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBs]:
         clusters.down()
 
 
-@pytest.fixture(params=["mariadb", "postgresql"])
+@pytest.fixture(scope="module")
+def mysqls() -> Iterator[MySQLs]:
+    """A server, where its programs were fetched."""
+    if not mysql.programs().exists():
+        pytest.skip("needs `python -m tests.servers mysql fetch`")
+    with open_folder() as folder, mysql.server(folder / "mysql", durable=True) as server:
+        yield MySQLs(server)
+
+
+@pytest.fixture(params=["mariadbs", "mysqls", "postgresqls"])
 def servers(request: pytest.FixtureRequest) -> Any:
-    """Servers of either kind."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgresqls")
-    return request.getfixturevalue("mariadbs")
+    """Servers of each kind."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -430,7 +438,7 @@ def test_the_commands(servers: Any, capsys: pytest.CaptureFixture[str]) -> None:
         assert [line[prepared:].split()[0] for line in lines[2:5]] == ["1", "1", "1"]
         for line in lines[2:5]:
             used, limit = map(int, line[taken:].split()[0].split("/"))
-            assert 0 < used < limit == 60
+            assert 0 < used < limit == servers.max_connections
         wait_until(lambda: commands_end_all(), "the sessions are gone")
         assert "1 rolled back" in capsys.readouterr().out
         assert stored(servers) == [{1}, {1}, {1}]

@@ -1,4 +1,4 @@
-"""A logical database whose transactions end in two phases, on servers of MariaDB or PostgreSQL."""
+"""A logical database whose transactions end in two phases, on servers of MariaDB, MySQL or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from tests.changed_databases import databases
 from tests.servers.clusters import Cluster
 from tests.servers.mariadb import Server
+from tests.servers.mysql import MySQL
 from tests.servers.postgresql import USER, PostgreSQL
 
 LOGICAL = "pay"
@@ -24,6 +25,7 @@ class MariaDBs:
 
     engine = "horizon_shards.backends.aurora_mysql"
     name = "MariaDB"
+    max_connections = 60
 
     def __init__(self, clusters: list[Cluster]) -> None:
         self.clusters = clusters
@@ -57,6 +59,16 @@ class MariaDBs:
 
     def prepared(self) -> int:
         return sum(len(cluster.primary.sql("XA RECOVER")) for cluster in self.clusters)
+
+
+class MySQLs(MariaDBs):
+    """The same on a MySQL server, which has no replica."""
+
+    name = "MySQL"
+    max_connections = 200
+
+    def __init__(self, server: MySQL) -> None:
+        super().__init__([Cluster(server.name, [server], server.name)])
 
 
 class FailingOver(MariaDBs):
@@ -93,6 +105,7 @@ class PostgreSQLs:
 
     engine = "django.db.backends.postgresql"
     name = "PostgreSQL"
+    max_connections = 60
 
     def __init__(self, servers: list[PostgreSQL]) -> None:
         self.servers = servers

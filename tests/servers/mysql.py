@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.driven import ADMIN, Driven
-from tests.servers.mariadb import TIME_ZONES, user
+from tests.servers.mariadb import APP, TIME_ZONES, user
 from tests.servers.processes import free_ports
 from tests.servers.unpacking import run, unpack
 
@@ -35,35 +35,46 @@ skip-name-resolve
 skip-log-bin
 max-connections=200
 innodb-buffer-pool-size=128M
-innodb-flush-log-at-trx-commit=0
+innodb-flush-log-at-trx-commit={flushed}
 innodb-doublewrite=OFF
 innodb-lock-wait-timeout=10
 """
 
 FIRST_STATEMENTS = f"""CREATE USER admin@'127.0.0.1' IDENTIFIED BY '{ADMIN["password"]}';
 GRANT ALL ON *.* TO admin@'127.0.0.1' WITH GRANT OPTION;
+CREATE USER app@'127.0.0.1' IDENTIFIED BY '{APP["password"]}';
+GRANT ALL ON `app%`.* TO app@'127.0.0.1';
+GRANT XA_RECOVER_ADMIN ON *.* TO app@'127.0.0.1';
 """
 
 
 class MySQL(Driven):
-    """A server without replicas, whose programs were unpacked by :func:`fetch`."""
+    """A server without replicas, whose programs were unpacked by :func:`fetch`.
 
-    def __init__(self, folder: Path, *, programs: Path) -> None:
+    ``durable``: what is committed survives ``kill -9``; it takes longer.
+    """
+
+    def __init__(self, folder: Path, *, programs: Path, durable: bool = False) -> None:
         (port,) = free_ports(1)
         super().__init__(folder, port=port)
         self.programs = programs
+        self.durable = durable
 
     def create(self) -> None:
         """Give it a data directory and an administrator."""
         (self.folder / "tmp").mkdir(parents=True)
-        (self.folder / "my.cnf").write_text(
-            CONFIGURATION.format(programs=self.programs, folder=self.folder, port=self.port, user=user())
+        configuration = CONFIGURATION.format(
+            programs=self.programs, folder=self.folder, port=self.port, user=user(), flushed=int(self.durable)
         )
+        (self.folder / "my.cnf").write_text(configuration)
         (self.folder / "first.sql").write_text(FIRST_STATEMENTS)
         run(*self._mysqld(), "--initialize-insecure", f"--init-file={self.folder / 'first.sql'}")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        if self.process.pid() is None:
+            # What kill -9 leaves behind names a pid that may be anybody's by now.
+            (self.folder / "socket.lock").unlink(missing_ok=True)
         self.process.start(self._mysqld(), log=self.folder / "log")
         self.wait()
 
@@ -91,17 +102,21 @@ class MySQL(Driven):
         return [str(loader), "--library-path", str(loader.parent), str(path)]
 
 
+def programs() -> Path:
+    """The folder of the programs, which is there once they are fetched."""
+    return Path(os.environ.get(PROGRAMS_VARIABLE) or DEFAULT_PROGRAMS)
+
+
 def fetch() -> Path:
     """The programs' folder; fetched and unpacked where they are not there yet."""
-    folder = Path(os.environ.get(PROGRAMS_VARIABLE) or DEFAULT_PROGRAMS)
-    unpack(PACKAGES, folder, release="sid")
-    return folder
+    unpack(PACKAGES, programs(), release="sid")
+    return programs()
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[MySQL]:
+def server(folder: Path, *, durable: bool = False) -> Iterator[MySQL]:
     """A new server for the block."""
-    server = MySQL(folder, programs=fetch())
+    server = MySQL(folder, programs=fetch(), durable=durable)
     server.create()
     try:
         server.start()
