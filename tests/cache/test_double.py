@@ -18,6 +18,7 @@ from horizon_shards.checks.caches import check_caches
 from horizon_shards.exceptions import ConfigurationError
 from horizon_shards.signals import cache_failed, cache_healed
 from tests.cache.conftest import cache_settings
+from tests.listening import heard
 from tests.servers.memcached import Memcached
 
 
@@ -147,6 +148,24 @@ def test_a_side_that_fails_is_invisible_but_for_a_signal(
     cache.set("new", 1)
     assert (cache.get("new"), cache.incr("new"), cache.delete("0"), cache.get("0")) == (1, 2, True, None)
     assert set(told) == {"ab"[which]}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_frozen_side_costs_one_time_out_and_is_not_asked_again(
+    nodes: list[Memcached], settings: Any, which: int
+) -> None:
+    """Each call that waits for it in vain is told: there is one, however many calls come in the cooldown."""
+    settings.CACHES = cache_settings(nodes[0].address, nodes[1].address, cooldown=3_600)
+    cache = caches["default"]
+    cache.set("k", 0)
+    with heard(cache_failed, "alias") as told:
+        nodes[which].freeze()
+        for number in range(30):
+            cache.set("k", number)
+            assert cache.get("k") == number
+    assert told == ["ab"[which]]
+    for alias in ("a", "b"):
+        caches[alias].close()
 
 
 def test_a_cluster_that_comes_back_is_emptied_before_it_is_read(cache: DoubleCache, nodes: list[Memcached]) -> None:
