@@ -249,6 +249,14 @@ def test_a_value_that_can_never_be_leaves_its_condition_out(visits: list[Visit])
     assert set(shown) == {0}
 
 
+@pytest.mark.parametrize(("condition", "left"), [({"site__name__in": []}, 60), ({"site__name": "nobody"}, 1)])
+def test_a_value_that_a_far_condition_keeps_from_being(visits: list[Visit], condition: Any, left: int) -> None:
+    """What can never hold is so as it was written, also where it is answered elsewhere first."""
+    Visit.objects.filter(pk=visits[0].pk).update(ms=None)
+    value = Visitor.objects.filter(**condition).order_by("pk").values("pk")[:1]
+    assert Visit.objects.filter(~Q(ms__gte=value)).count() == left
+
+
 def test_what_no_far_row_meets_is_counted_as_0(visits: list[Visit]) -> None:
     """Django groups all rows where a constant is all that they are grouped by: also no rows are one group."""
     nobody = Visit.objects.filter(site__in=named("nobody"))

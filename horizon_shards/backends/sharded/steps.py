@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import router
+from django.db import connections, router
 from django.db.models.expressions import ColPairs, Value
 from django.db.models.lookups import In
 from django.db.models.sql import Query
@@ -123,17 +123,24 @@ def rows_of(query: Any) -> Iterator[Any]:
 
 def compiler_of(query: Any) -> Any:
     """The compiler of a query that stood inside another one, on its own database."""
+    return _by_itself(query).get_compiler(using=home_of(query))
+
+
+def _by_itself(query: Any) -> Any:
     inner = query.clone()
     inner.subquery, inner.model = False, model_of(query)
-    return inner.get_compiler(using=home_of(query))
+    return inner
 
 
 def can_never_hold(query: Any) -> bool:
-    """Whether Django sees without asking that the query gives nothing; it then leaves out what needs its value."""
-    compiler = compiler_of(query)
-    lead = getattr(compiler.connection, "lead", compiler.connection)
+    """Whether Django sees without asking that the query gives nothing; it then leaves out what needs its value.
+
+    Asked of the query as it was written: what is answered elsewhere first would be a condition like any other.
+    """
+    connection = connections[home_of(query)]
+    lead = getattr(connection, "lead", connection)
     try:
-        lead.ops.compiler(query.compiler)(compiler.query, lead, lead.alias).as_sql()
+        lead.ops.compiler(query.compiler)(_by_itself(query), lead, lead.alias).as_sql()
     except EmptyResultSet:
         return True
     return False
