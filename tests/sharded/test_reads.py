@@ -328,3 +328,15 @@ def test_distinct_with_an_ordering_that_is_not_selected(sites: list[Site]) -> No
     assert list(rows) == ["x"] * 3
     rows = Visitor.objects.order_by(F("nick").desc(nulls_first=True), "pk").values_list("pk", flat=True).distinct()
     assert len(rows) == 12
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+@pytest.mark.parametrize("way", ["asc", "desc"])
+def test_distinct_with_nulls_at_an_end_of_what_is_not_selected(sites: list[Site], way: str, end: str) -> None:
+    """MySQL has no word for it: the test for NULL that stands in ORDER BY has to be selected, too."""
+    for number, site in enumerate(sites):
+        Visitor.objects.create(site=site, name=f"x{number % 2}", nick=[None, "aa", "b"][number % 3])
+    order = getattr(F("length"), way)(**{f"nulls_{end}": True})
+    rows = Visitor.objects.annotate(length=Length("nick")).order_by(order, "-name").values("name").distinct()
+    lengths = [None] * (end == "first") + ([1, 2] if way == "asc" else [2, 1]) + [None] * (end == "last")
+    assert [row["name"] for row in rows] == [name for _ in lengths for name in ("x1", "x0")]

@@ -88,7 +88,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         elif self.query.distinct and not rows_are_disjoint(self.query, self.tables):  # type: ignore[arg-type]
             distinct = self._distinct_columns(select, widths, taken, extra)
         self.spec = MergeSpec(order, distinct, 0, None, self.row_width)
-        return taken
+        return taken + [part for term in extra for part in self._null_tests(term)]
 
     def _whole_spec(self) -> MergeSpec:
         """The merge with the slice of the query, which the shards' own statements do not have."""
@@ -106,6 +106,12 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
             if not is_ref and (plain, tuple(plain_params)) not in selected:
                 extra.append((order, (plain, tuple(plain_params)), None))
         return extra
+
+    def _null_tests(self, term: Any) -> Iterator[Any]:
+        """What stands for NULLS FIRST or LAST in ORDER BY: MySQL wants DISTINCT to select that, too."""
+        order, (sql, params), alias = term
+        if self.connection.vendor == "mysql" and (order.nulls_first if order.descending else order.nulls_last):
+            yield order, (f"{sql} IS {'NOT ' if order.descending else ''}NULL", params), alias
 
     def _single_columns(self, term: Any) -> Iterator[Any]:
         """A composite key in ORDER BY, as the terms of its columns."""
