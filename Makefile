@@ -10,7 +10,7 @@ SEED ?=
 BENCHMARKS ?= routed scatter merging grouped streaming sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo stack venv bench test tests test-servers test-mysql reliability lint format types layers wheel clean
+.PHONY: help demo stack venv bench test tests test-servers server-tests test-mysql reliability lint format types layers wheel clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -62,9 +62,12 @@ stack: $(VENV)/.stack-installed  ## the example on MariaDB clusters, PostgreSQL,
 test-servers: $(VENV)/.servers-installed  ## the tests on MariaDB clusters that fail over; needs mariadbd
 	$(BIN)/python -m tests.servers run $(BIN)/python -m pytest tests/clusters $(ARGS)
 
+# What says something else on each kind of server; .ci/run asks for it.
 SERVER_TESTS = tests/sharded tests/test_directory.py tests/test_ids.py tests/test_mapping_bucket.py tests/test_mapping_directory.py \
 	tests/test_commands_django.py tests/test_queue_claims.py tests/test_checks_databases.py tests/test_checks_models.py \
-	tests/test_rollout_servers.py
+	tests/test_checks_keys.py tests/test_rollout_servers.py
+server-tests:
+	@echo $(SERVER_TESTS)
 
 # Debian's releases have no MySQL: it is fetched from sid into a folder of its own, and not installed.
 test-mysql: $(VENV)/.servers-installed  ## the tests of shards on a real MySQL, which is fetched; needs Debian's apt
