@@ -8,6 +8,7 @@ from django.db import DataError, OperationalError, connection, transaction
 from django.db.utils import ConnectionHandler
 
 from horizon_shards.backends.redshift.session import is_conflict, query_group, retry_conflicts
+from horizon_shards.testing.redshift import RedshiftRefuses
 from tests.redshift.warehouse.models import Customer
 
 VIOLATION = "1023\nDETAIL:  Serializable isolation violation on table - 12, transactions forming the cycle are: 3, 4"
@@ -107,3 +108,16 @@ def test_a_database_of_another_version_is_refused_with_the_cure():
             cursor.execute(f"COMMENT ON SCHEMA rs IS '{version}'")
         stock["default"].close()
     connection.ensure_connection()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_has_one_cursor_of_the_server():
+    Customer.objects.create(name="a")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DECLARE one CURSOR FOR SELECT name FROM warehouse_customer")
+        cursor.execute("FETCH FORWARD 10 FROM one")
+        assert cursor.fetchall() == [("a",)]
+        with pytest.raises(RedshiftRefuses, match="second-cursor"):
+            cursor.execute("DECLARE two CURSOR FOR SELECT name FROM warehouse_customer")
+        cursor.execute("CLOSE one")
+        cursor.execute("DECLARE two CURSOR FOR SELECT name FROM warehouse_customer")

@@ -26,6 +26,7 @@ ALONE = re.compile(
 )
 QUERY_GROUP = re.compile(r"(?is)^\s*(?:SET\s+query_group\s+(?:TO|=)\s+(.+)|RESET\s+query_group\s*)$")
 CONTROL = re.compile(r"(?i)\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b")
+DECLARE = re.compile(r"^DECLARE\b")
 BYTES = re.compile(r"rs_bytes_(\d+)_")
 
 
@@ -101,8 +102,16 @@ class StrictCursor(PostgreSQLCursor):
         if not (alone and self.connection.autocommit) and ALONE.search(skeleton(sql)):
             page = "r_SVL_MULTI_STATEMENT_VIOLATIONS.html"
             refusals.append(Refusal("in-transaction", f"This does not run in a transaction block ({page})."))
+        if DECLARE.search(skeleton(sql)) and self._has_open_cursor():
+            refusals.append(Refusal("second-cursor", "A session has one open cursor: CLOSE it first (declare.html)."))
         if refusals:
             raise RedshiftRefuses(refusals, sql)
+
+    def _has_open_cursor(self) -> bool:
+        plain: Any = PostgreSQLCursor
+        with plain(self.connection) as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_catalog.pg_cursors)")
+            return bool(cursor.fetchone()[0])
 
     def _run(self, sql: str, **kwargs: Any) -> Any:
         try:
