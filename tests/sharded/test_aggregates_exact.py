@@ -80,6 +80,17 @@ def test_a_sum_beyond_64_bits_fails_as_on_one_database(sites: list[Site]) -> Non
         ids.aggregate(Sum("pk"))
 
 
+def test_an_average_of_numbers_whose_sum_is_beyond_64_bits(sites: list[Site]) -> None:
+    ids = [Visitor.objects.create(site=site, name=f"x{number % 2}").pk for number, site in enumerate(sites)]
+    assert Visitor.objects.aggregate(a=Avg("pk"))["a"] == pytest.approx(statistics.mean(ids), rel=1e-15)
+    assert Visitor.objects.order_by("pk")[:7].aggregate(a=Avg("pk"))["a"] == pytest.approx(
+        statistics.mean(sorted(ids)[:7]), rel=1e-15
+    )
+    groups = {row["name"]: row["a"] for row in Visitor.objects.values("name").annotate(a=Avg("pk"))}
+    assert groups == {f"x{n}": pytest.approx(statistics.mean(ids[n::2]), rel=1e-15) for n in range(2)}
+    assert Visitor.objects.filter(name="y").aggregate(a=Avg("pk")) == {"a": None}
+
+
 def test_what_the_engine_does_not_have_is_its_own_refusal(spread: list[Visit]) -> None:
     if connections["track"].vendor != "sqlite":
         pytest.skip("about SQLite")

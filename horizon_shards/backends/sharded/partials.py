@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any
 
 from django.db import DataError, OperationalError
-from django.db.models import Aggregate, Avg, Count, Max, Min, StdDev, Sum, TextField, Value, Variance
+from django.db.models import Aggregate, Avg, Count, FloatField, Max, Min, StdDev, Sum, TextField, Value, Variance
 
 from horizon_shards.backends.sharded.order import comparable
 from horizon_shards.exceptions import QueryNotSupported
@@ -117,10 +117,20 @@ def _avg(aggregate: Any, connection: Any) -> Partial:
     """The average as the total sum by the total count of values."""
 
     def combine(rows: list[Any]) -> Any:
-        found = total([value for value, _ in rows], connection)
-        return None if found is None else quotient(found, sum(count for _, count in rows), connection)
+        known = [(value, count) for value, count in rows if count]
+        if not known or any(value is None for value, _ in known):
+            return None  # nothing is there, or SQLite's infinities of both signs
+        return quotient(total([value for value, _ in known], connection), sum(n for _, n in known), connection)
 
-    return Partial((_as(Sum, aggregate), _as(Count, aggregate)), combine)
+    return Partial((_summed(aggregate, connection), _as(Count, aggregate)), combine)
+
+
+def _summed(aggregate: Any, connection: Any) -> Any:
+    """The sum that an average is made of: SQLite's AVG adds floats, and does not overflow where SUM does."""
+    summed = _as(Sum, aggregate)
+    if connection.vendor == "sqlite" and isinstance(aggregate.output_field, FloatField):
+        summed.function, summed.output_field = "TOTAL", FloatField()
+    return summed
 
 
 def _extreme(best: Callable[..., Any]) -> Split:
