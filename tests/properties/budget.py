@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from horizon_shards.declarations import declaration_of
-from tests.properties.judge import Verdict
+from tests.properties.judge import THERE_AND_BACK, Verdict
 from tests.properties.outcome import NAMES
 from tests.properties.tally import LEAVING
-
-#: Joins to other rows of the model itself: these may be asked first, wherever they are.
-THERE_AND_BACK = ("country__visit", "visitor__visits", "account__orders")
 
 
 def wasted(verdict: Verdict) -> str | None:
@@ -20,7 +17,7 @@ def wasted(verdict: Verdict) -> str | None:
     # What runs first, or beside it, has conditions of its own.
     others = query.kinds & {"set operation", "subquery column", "subquery elsewhere"}
     others |= {join for join in THERE_AND_BACK if join in str(query)}
-    if {"to-many lookup", "not"} <= query.kinds:
+    if "to-many lookup" in query.kinds and query.kinds & {"not", "exclude"}:
         # Django makes a query on the same model of it.
         others |= {name for name in LEAVING if name in str(query)}
     if query.keys is None or verdict.result != "same" or others:
