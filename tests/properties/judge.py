@@ -98,7 +98,7 @@ def _compare(query: Query, expected: Outcome, found: Outcome, tested: Side) -> t
         # Fields of ours refuse on one database, too.
         if isinstance(refusal, QueryNotSupported):
             return "refused", refusal.reason
-    for fault in (fault_of_django(expected), miscount_of_django(query), case_of_django(query), update_of_sqlite(query)):
+    for fault in (fault_of_django(expected), *(known(query) for known in KNOWN_FAULTS)):
         if fault is not None:
             return "no right answer", fault
     if expected.error is not None:
@@ -165,6 +165,16 @@ def update_of_sqlite(query: Query) -> str | None:
         return None
     same_table = "update(" in str(query) and any(join in str(query) for join in THERE_AND_BACK)
     return "SQLite sees rows that its UPDATE has changed" if same_table else None
+
+
+def order_of_django(query: Query) -> str | None:
+    """A composite key in the order beside a condition on a window: Django orders by its last column alone."""
+    text = str(query)
+    ordered = query.model == "Invoice" and "Window(" in text and ('"pk"' in text or '"-pk"' in text)
+    return "Django orders by a part of the key" if ordered else None
+
+
+KNOWN_FAULTS = (miscount_of_django, case_of_django, update_of_sqlite, order_of_django)
 
 
 def _compare_errors(expected: Exception, found: Outcome) -> tuple[Result, str]:
