@@ -31,8 +31,6 @@ KINDS: dict[str, tuple[Fault, ...]] = {
     "subquery elsewhere": (
         faults.null_among_values_forgotten, faults.last_value_forgotten, faults_elsewhere.subquery_on_each_shard,
     ),
-    "composite pk": (faults.first_tuple_of_many,),
-    "composite foreign key": (faults.first_tuple_of_many,),
     "window over shards": (faults_elsewhere.window_on_each_shard, faults_elsewhere.any_partition_is_whole),
     "select_related": (faults_elsewhere.first_related_row_for_all,),
 }  # fmt: skip

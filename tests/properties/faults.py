@@ -308,7 +308,6 @@ def _once(count: Callable[[Any], int]) -> Callable[[Any], int]:
 
 FAULTS: tuple[Fault, ...] = (
     or_as_and, or_sees_its_first_side, negation_ignored, negated_and_flattened, bucket_off_by_one, shard_forgotten,
-    first_tuple_of_many,
     offset_pushed_down, offset_ignored, limit_ignored, order_ignored, last_order_term_ignored, descending_ignored,
     nulls_at_the_wrong_end, text_without_case, merge_without_heap, duplicates_kept, distinct_by_first_column,
     slice_ignored_in_count, average_of_averages, count_of_one_shard, minimum_of_the_first, write_count_of_one_shard,
