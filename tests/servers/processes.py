@@ -49,7 +49,7 @@ class Process:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         state, since = state_and_start(pid)
-        return pid if since == noted["since"] and state not in ("", "Z", "X") else None
+        return pid if since == noted["since"] and not has_ended(pid, state) else None
 
     def send(self, number: int) -> None:
         """Send a signal, if the process is alive."""
@@ -96,6 +96,14 @@ def open_folder() -> Iterator[Path]:
 def threads_of(pid: int) -> list[Path]:
     """Each thread of a process as ``/proc/PID/task/THREAD``."""
     return list(Path(f"/proc/{pid}/task").iterdir())
+
+
+def has_ended(pid: int, state: str) -> bool:
+    """Whether nothing of a process is left: after its first thread, others may still hold its sockets for a moment."""
+    try:
+        return state in ("", "X") or (state == "Z" and len(threads_of(pid)) < 2)
+    except FileNotFoundError:
+        return True
 
 
 def state_and_start(pid: int) -> tuple[str, str]:
