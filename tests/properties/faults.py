@@ -19,11 +19,11 @@ from horizon_shards.backends.sharded import (
     finish,
     layout,
     merge,
-    partials,
     planner,
     resolve,
     rows,
     scatter,
+    splits,
     steps,
     writes,
 )
@@ -201,7 +201,7 @@ def average_of_averages(patch: Patch) -> None:
         values = [value for (value,) in rows if value is not None]
         return sum(values[1:], values[0]) / len(values) if values else None
 
-    patch.setitem(partials.SPLIT, Avg, lambda aggregate, connection: Partial((aggregate,), combine))
+    patch.setitem(splits.SPLIT, Avg, lambda aggregate, connection: Partial((aggregate,), combine))
 
 
 def count_of_one_shard(patch: Patch) -> None:
@@ -210,7 +210,7 @@ def count_of_one_shard(patch: Patch) -> None:
     def combine(rows: list[Any]) -> Any:
         return max(n for (n,) in rows)
 
-    patch.setitem(partials.SPLIT, Count, lambda aggregate, connection: Partial((aggregate,), combine))
+    patch.setitem(splits.SPLIT, Count, lambda aggregate, connection: Partial((aggregate,), combine))
 
 
 def minimum_of_the_first(patch: Patch) -> None:
@@ -219,7 +219,7 @@ def minimum_of_the_first(patch: Patch) -> None:
     def combine(rows: list[Any]) -> Any:
         return next((value for (value, *_) in rows if value is not None), None)
 
-    patch.setitem(partials.SPLIT, Min, lambda aggregate, connection: Partial((aggregate,), combine))
+    patch.setitem(splits.SPLIT, Min, lambda aggregate, connection: Partial((aggregate,), combine))
 
 
 def distinct_counts_added(patch: Patch) -> None:

@@ -21,10 +21,10 @@ from horizon_shards.backends.sharded.partials import (
     partial_of,
     quotient,
     sources_of,
-    split_of,
     total,
 )
 from horizon_shards.backends.sharded.pushdown import names_its_shard
+from horizon_shards.backends.sharded.splits import split_of
 from horizon_shards.backends.sharded.tables import Tables
 
 
