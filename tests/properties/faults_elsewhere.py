@@ -114,6 +114,4 @@ PLAIN: tuple[Fault, ...] = (
     matched_rows_repeated, missing_rows_meet_nothing, first_related_row_for_all,
 )  # fmt: skip
 #: Of federated queries.
-FEDERATED: tuple[Fault, ...] = (
-    federation_misses_a_shard, federation_filters_by_either, federation_filters_the_missing,
-)  # fmt: skip
+FEDERATED: tuple[Fault, ...] = (federation_misses_a_shard, federation_filters_by_either)

@@ -11,13 +11,13 @@ from horizon_shards import allow_federation
 from tests.properties.explore import DATASETS, differences, explore
 from tests.properties.fault_kinds import kinds_of
 from tests.properties.faults import FAULTS, Fault, first_tuple_of_many, null_among_values_forgotten
-from tests.properties.faults_elsewhere import FEDERATED, PLAIN
+from tests.properties.faults_elsewhere import FEDERATED, PLAIN, federation_filters_the_missing
 from tests.properties.judge import judge
 from tests.properties.rows import Dataset
 from tests.properties.tables import shard_of
 from tests.properties.tally import Tally
 from tests.properties.test_oracle import DATABASES, stored
-from tests.properties.tree import Query, Step, Terminal
+from tests.properties.tree import Query, Step, Term, Terminal
 from tests.shop.models import Invoice
 
 #: Where text has a collation that hides case, a fault about case is none.
@@ -68,6 +68,18 @@ def test_the_shards_of_the_first_tuple_alone_are_found(monkeypatch: pytest.Monke
     assert judge(query).result == "same"
     first_tuple_of_many(monkeypatch)
     assert judge(query).result == "different"
+
+
+def test_a_filter_before_an_outer_join_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a query of its own: random ones rarely ask for no row elsewhere, and rarely where that row is joined, too."""
+    stored(DATASETS[0], SEED)
+    order = tuple(Term(path, False, False, None, frozenset()) for path in ("path", "editor__username", "pk"))
+    none = Step("filter(editor__username__isnull=True)")
+    query = Query("Visit", (none,), order, (), False, None, Terminal("rows", "list({})"))
+    with allow_federation(100_000):
+        assert judge(query).result == "same"
+        federation_filters_the_missing(monkeypatch)
+        assert judge(query).result == "different"
 
 
 @pytest.mark.parametrize("fault", FEDERATED, ids=lambda fault: fault.__name__)
