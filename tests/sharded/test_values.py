@@ -49,6 +49,27 @@ def test_distinct_by_fields_where_the_engine_has_it(sites: list[Site], visits: l
     assert len(Visit.objects.distinct("bot")) == 1
 
 
+def test_rows_that_are_distinct_by_fields_are_counted_over_all_shards(visits: list[Visit]) -> None:
+    if not connections["track"].features.can_distinct_on_fields:
+        pytest.skip("PostgreSQL's alone")
+    assert Visit.objects.distinct("path").count() == 5
+    assert Visit.objects.order_by("path", "pk").distinct("path")[1:].count() == 4
+    assert Visit.objects.distinct("site", "path").count() == 60
+    assert Visit.objects.distinct("visitor__name").count() == 12
+
+
+def test_a_subquery_of_rows_that_are_distinct_by_fields(visits: list[Visit]) -> None:
+    """Runs first, although its rows are beside those of the query: which row is the first, no shard can say alone."""
+    if not connections["track"].features.can_distinct_on_fields:
+        pytest.skip("PostgreSQL's alone")
+    first = Visit.objects.order_by("path", "pk").distinct("path")
+    expected = {min(visit.pk for visit in visits if visit.path == f"/{n}") for n in range(5)}
+    assert set(Visit.objects.filter(pk__in=first).values_list("pk", flat=True)) == expected
+    visitors = {visit.visitor_id for visit in visits if visit.pk in expected}
+    assert set(Visitor.objects.filter(pk__in=first.values("visitor")).values_list("pk", flat=True)) == visitors
+    assert Visitor.objects.exclude(pk__in=first.values("visitor")).count() == 12 - len(visitors)
+
+
 def test_in_bulk_by_another_field(visits: list[Visit]) -> None:
     assert Country.objects.in_bulk(["de", "fr"], field_name="code") == {"de": Country.objects.get()}
     assert Country.objects.in_bulk(field_name="code").keys() == {"de"}

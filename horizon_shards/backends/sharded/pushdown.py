@@ -51,9 +51,16 @@ def check_windows(query: Query, tables: Tables) -> None:
 
 def rows_are_disjoint(query: Query, tables: Tables) -> bool:
     """Whether no row of one shard can equal a row of another, because each row names its shard."""
+    if query.distinct_fields:
+        return identifies_shard(_distinct_on(query.clone()), query, tables)
     if query.default_cols:
         return tables.base is not None and tables.base.sharded
     return identifies_shard(columns_of(query.select), query, tables)
+
+
+def _distinct_on(query: Query) -> Columns:
+    """The columns of ``distinct("field")``."""
+    return columns_of(query.resolve_ref(name, allow_joins=True) for name in query.distinct_fields)
 
 
 def identifies_shard(columns: Columns, query: Query, tables: Tables) -> bool:

@@ -99,7 +99,7 @@ def _are_one_row(left: Placement, here: Col, right: Placement, there: Col) -> bo
 def _is_member_of_colocated(nested: Nested, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
     """Whether ``column IN (SELECT column ...)`` can only meet inner rows of the outer row's own shard."""
     query, user = nested.query, nested.user
-    if not isinstance(user, In) or query.is_sliced or query.group_by is not None:
+    if not isinstance(user, In) or query.is_sliced or query.distinct_fields or query.group_by is not None:
         return False
     if isinstance(user.lhs, ColPairs):
         return _is_tuple_of_colocated(nested, inner, outer)
