@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 
 from horizon_shards.fields.given_out import GivenOut
@@ -21,9 +19,7 @@ class ShardedIdField(GivenOut, models.BigIntegerField):  # type: ignore[type-arg
 
     description = "Sharded id (8 bytes)"
 
-    def bucket_in(self, value: Any) -> int | None:
-        """The bucket inside an int, or None where it is no id of ours."""
-        return bucket_of_id(value)
+    bucket_in = staticmethod(bucket_of_id)
 
     def new_value(self, instance: models.Model) -> int:
         """A new id for the instance."""

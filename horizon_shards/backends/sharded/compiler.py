@@ -24,8 +24,8 @@ from horizon_shards.backends.sharded.pushdown import groups_are_whole
 from horizon_shards.backends.sharded.rewrite import without_names
 from horizon_shards.backends.sharded.rows import AggregateOverRows
 from horizon_shards.backends.sharded.scatter import ScatterSelect
-from horizon_shards.backends.sharded.shortcut import shortest_plan
-from horizon_shards.backends.sharded.single import BareRead, SingleShard, build, instance
+from horizon_shards.backends.sharded.shortcut import adds_no_joins, shortest_plan
+from horizon_shards.backends.sharded.single import BareRead, SingleShard, build, mixed
 from horizon_shards.backends.sharded.stepped import SteppedCompiler
 from horizon_shards.exceptions import QueryNotSupported
 
@@ -52,11 +52,15 @@ def route(name: str, query: Query, connection: Any, using: str | None, elide_emp
 
 def _bare_read(query: Query, connection: Any, elide_empty: bool) -> Any:
     """The compiler of the commonest query, or None: no step, no join, no transaction has to be looked for."""
-    if not BareRead.fits(query, connection) or context.pinned_shard(connection.alias) is not None:
+    if not (connection.is_outside_transaction and adds_no_joins(query)):
         return None
-    if (plan := shortest_plan(query, connection.group, "select")) is None:
+    group = connection.group
+    if context.pinned_shard(group.alias) is not None or (plan := shortest_plan(query, group, "select")) is None:
         return None
-    return instance(BareRead, "SQLCompiler", query, connection, plan, None, elide_empty)
+    lead = connection.compiling_connection(group.primaries[plan.shards[0]])
+    compiler = mixed(BareRead, lead.ops.compiler("SQLCompiler"))(query, lead, lead.alias, elide_empty)
+    compiler.logical, compiler.group, compiler.plan = connection, group, plan
+    return compiler
 
 
 def _planned(name: str, query: Query, connection: Any, using: str | None, elide_empty: bool) -> Any:

@@ -50,7 +50,7 @@ class ShardConnections(BaseDatabaseWrapper):
 
     def opened(self, shards: Sequence[str]) -> Any:
         """The connection of the first shard that is there: some engines tell their version before SQL is made."""
-        found = [self.compiling_connection(shard) for shard in shards]
+        found = [self.compiling_connection(self.group.primaries[shard]) for shard in shards]
         for connection in found:
             with suppress(OperationalError):
                 connection.ensure_connection()
@@ -87,9 +87,9 @@ class ShardConnections(BaseDatabaseWrapper):
         tee_queries(self, shard, connection)
         connection.force_debug_cursor = connection.force_debug_cursor or self._force_debug_cursor
 
-    def compiling_connection(self, shard: str) -> Any:
-        """The connection to make SQL for; not yet taken, since no query may come of it."""
-        connection: Any = connections[self.group.primaries[shard]]
+    def compiling_connection(self, alias: str) -> Any:
+        """The connection of a shard to make SQL for; not yet taken, since no query may come of it."""
+        connection: Any = connections[alias]
         if "cursor" in connection.__dict__ or connection.connection is None:
             allow_lead(self, connection)
         return connection
@@ -103,7 +103,9 @@ class ShardConnections(BaseDatabaseWrapper):
     def enter_compiled(self, shard: str, connection: Any) -> None:
         """As :meth:`enter`, for a read on the connection that :meth:`compiling_connection` gave."""
         self._take(shard, connection)
-        self.join(shard, connection, write=False)
+        # The commonest read asks nothing further.
+        if not self.is_outside_transaction:
+            self.join(shard, connection, write=False)
 
     @property
     def force_debug_cursor(self) -> bool:
@@ -158,9 +160,6 @@ class ShardConnections(BaseDatabaseWrapper):
 
     def join(self, shard: str, connection: Any, *, write: bool) -> None:
         """Take the shard's connection into the logical transaction, where there is one."""
-        # The commonest call asks nothing further.
-        if not write and self.is_outside_transaction:
-            return
         if self._in_transaction(write, (shard,)):
             participant = self.transaction.enlist(shard, connection, write=write, unit=self._unit())
             participant.begin(self.transaction.savepoints)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import Error
 from django.db.models.sql import Query
+from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 
 from horizon_shards.backends.sharded.execute import name_shard
 from horizon_shards.backends.sharded.federation.refusals import limit_of
@@ -16,15 +17,16 @@ from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import statement_of
 from horizon_shards.backends.sharded.partial import Partial, may_be_partial
 from horizon_shards.backends.sharded.plan import Plan
-from horizon_shards.backends.sharded.shortcut import adds_no_joins
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.signals import query_planned
+from horizon_shards.topology import Group
 
 
 class OneShard:
     """What the compilers share that one shard answers."""
 
     logical: Any
+    group: Group
     plan: Plan
     connection: Any
     query: Any
@@ -51,25 +53,22 @@ class OneShard:
 class BareRead(OneShard):
     """The commonest query, which nothing has to be added to: one table, outside of a transaction."""
 
-    @staticmethod
-    def fits(query: Any, connection: Any) -> bool:
-        """Whether compiling can add no table, and running has no transaction to enter."""
-        return connection.is_outside_transaction and adds_no_joins(query)
-
-    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+    def execute_sql(
+        self, result_type: str = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
+    ) -> Any:
         """Run on the shard; a database error names it."""
         shard = self.plan.shards[0]
         if query_planned.receivers:
             query_planned.send(sender=self.query.model, plan=self.plan)
-        if self.logical.group.has_replicas and (replica := self.logical.replica(shard)) is not None:
-            answered, result = self.from_replica(replica, *args, **kwargs)
+        if self.group.has_replicas and (replica := self.logical.replica(shard)) is not None:
+            answered, result = self.from_replica(replica, result_type, chunked_fetch, chunk_size)
             if answered:
                 return result
         self.logical.enter_compiled(shard, self.connection)
         try:
-            return super().execute_sql(*args, **kwargs)  # type: ignore[misc]
+            return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]
         except Error as error:
-            name_shard(error, self.logical.group, shard, self.connection.alias)
+            name_shard(error, self.group, shard, self.connection.alias)
             raise
 
 
@@ -102,7 +101,7 @@ class SingleShard(ForeignRelations, OneShard):
             query_planned.send(sender=self.query.model, plan=self.plan)
         self.is_running = self.plan.operation == "select"
         try:
-            replica = self._replica(shard) if self.logical.group.has_replicas else None
+            replica = self._replica(shard) if self.group.has_replicas else None
             if replica is not None:
                 answered, result = self.from_replica(replica, *args, **kwargs)
                 if answered:
@@ -112,7 +111,7 @@ class SingleShard(ForeignRelations, OneShard):
                 self.logical.enter(shard, write=not self.is_running)
             return super().execute_sql(*args, **kwargs)  # type: ignore[misc]
         except Error as error:
-            name_shard(error, self.logical.group, shard, self.connection.alias)
+            name_shard(error, self.group, shard, self.connection.alias)
             raise
 
     def _replica(self, shard: str) -> Any:
@@ -128,24 +127,16 @@ class SingleShard(ForeignRelations, OneShard):
 def build(
     mixin: type, name: str, query: Query, connection: Any, plan: Plan, tables: Tables | None, elide_empty: bool
 ) -> Any:
-    """As :func:`instance`, with what the settings and the block around ask for besides."""
-    if plan.operation == "select" and limit_of(connection.group):
+    """The compiler of a plan, with what the settings and the block around ask for besides."""
+    group = connection.group
+    if plan.operation == "select" and limit_of(group):
         mixin = mixed(OrFederated, mixin)
-    if plan.operation == "select" and may_be_partial(mixin, plan, connection.group):
-        mixin = mixed(Partial, mixin)
-    return instance(mixin, name, query, connection, plan, tables, elide_empty)
-
-
-def instance(
-    mixin: type, name: str, query: Query, connection: Any, plan: Plan, tables: Tables | None, elide_empty: bool
-) -> Any:
-    """An instance of the shard's own compiler class with ``mixin`` before it."""
-    if issubclass(mixin, Partial):
-        lead = connection.opened(plan.shards)
+    if plan.operation == "select" and may_be_partial(mixin, plan, group):
+        mixin, lead = mixed(Partial, mixin), connection.opened(plan.shards)
     else:
-        lead = connection.compiling_connection(plan.shards[0])
+        lead = connection.compiling_connection(group.primaries[plan.shards[0]])
     compiler = mixed(mixin, lead.ops.compiler(name))(query, lead, lead.alias, elide_empty)
-    compiler.logical, compiler.plan, compiler.tables = connection, plan, tables
+    compiler.logical, compiler.group, compiler.plan, compiler.tables = connection, group, plan, tables
     return compiler
 
 
