@@ -9,6 +9,7 @@ from django.db import connections
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.execute import run_on_shards
+from horizon_shards.backends.sharded.flight.question import Question
 from horizon_shards.backends.sharded.gather import fetch_all
 from horizon_shards.exceptions import ConfigurationError, QueryNotSupported
 from horizon_shards.topology import Group, get_group, get_topology
@@ -35,17 +36,15 @@ def on_each_shard(
             reason="pinned",
         )
 
-    def job(shard: str, connection: Any) -> list[tuple[Any, ...]]:
-        logical.begin(shard)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return (
-                [] if cursor.description is None else list(map(tuple, fetch_all(cursor, CHUNK, group.config.max_rows)))
-            )
+    def read(cursor: Any) -> list[tuple[Any, ...]]:
+        if cursor.description is None:
+            cursor.close()
+            return []
+        return list(map(tuple, fetch_all(cursor, CHUNK, group.config.max_rows)))
 
     logical.ensure_connection()
     taken = logical.enlist(group.shard_names, write=True)
-    return dict(zip(taken, run_on_shards(group, taken, job), strict=True))
+    return dict(zip(taken, run_on_shards(group, taken, Question(logical, sql, params, read)), strict=True))
 
 
 def _only_group() -> Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db.models import Value
 from django.db.models.sql.constants import CURSOR, GET_ITERATOR_CHUNK_SIZE, MULTI, NO_RESULTS, SINGLE
 
 from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
+from horizon_shards.backends.sharded.flight.question import Question
 from horizon_shards.backends.sharded.merge import too_many_rows
 from horizon_shards.backends.sharded.plan import Merge, Plan, Statement
 from horizon_shards.backends.sharded.policy import check_scatter
@@ -63,17 +65,10 @@ class Scattered:
             raise Rehearsed
         max_rows = self.logical.group.config.max_rows
 
-        def job(shard: str, connection: Any) -> Any:
-            self.logical.begin(shard)
-            cursor = connection.chunked_cursor() if chunked else connection.cursor()
-            try:
-                cursor.execute(sql, params)
-                return cursor if chunked else fetch_all(cursor, chunk_size, max_rows)
-            except BaseException:
-                cursor.close()
-                raise
+        def read(cursor: Any) -> Any:
+            return cursor if chunked else fetch_all(cursor, chunk_size, max_rows)
 
-        results = self._read(job)
+        results = self._read(Question(self.logical, sql, params, read, chunked))
         if chunked:
             return [Stream(cursor, chunk_size) if cursor else cursor for cursor in results]
         # A slice is as long as the caller asked for.
@@ -112,16 +107,9 @@ class Scattered:
 
     def ask_one(self, sql: str, params: Sequence[Any]) -> list[Row]:
         """Run a statement that reads no table on one of the shards."""
-        max_rows = self.logical.group.config.max_rows
-
-        def job(shard: str, connection: Any) -> list[Row]:
-            self.logical.begin(shard)
-            with connection.cursor() as cursor:
-                cursor.execute(sql, params)
-                return fetch_all(cursor, GET_ITERATOR_CHUNK_SIZE, max_rows)
-
+        read = partial(fetch_all, chunk_size=GET_ITERATOR_CHUNK_SIZE, max_rows=self.logical.group.config.max_rows)
         connections = self.logical.enlist(self.plan.shards[:1], write=False)
-        (rows,) = run_on_shards(self.logical.group, connections, job)
+        (rows,) = run_on_shards(self.logical.group, connections, Question(self.logical, sql, params, read))
         return rows
 
     def run_on(self, connections: dict[str, Any], job: Any) -> list[Any]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
-from contextlib import suppress
-from time import monotonic
+from concurrent.futures import ALL_COMPLETED
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 from django.db.models.sql.constants import MULTI
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.aggregates import ScatterAggregate
-from horizon_shards.backends.sharded.execute import Run
+from horizon_shards.backends.sharded.execute import Run, close_answers, seconds_until
+from horizon_shards.backends.sharded.flight.base import Flight
 from horizon_shards.backends.sharded.groups import ScatterGroups
 from horizon_shards.backends.sharded.plan import Plan
 from horizon_shards.backends.sharded.scatter import ScatterSelect
@@ -68,36 +67,25 @@ class PartialRun(Run[Any]):
         self.missing = missing
         self.errors: dict[str, Exception] = {}
 
-    def _wait(self, deadline: float | None) -> None:
-        left = None if deadline is None else max(0.0, deadline - monotonic())
-        wait(self.futures.values(), timeout=left)
-        late = [shard for shard, future in self.futures.items() if not future.done()]
+    def _wait(self, flight: Flight[Any], deadline: float | None) -> None:
+        flight.wait(seconds_until(deadline), ALL_COMPLETED)
+        late = flight.unanswered()
         if late:
-            self._stop()
+            self._stop(flight)
             self.errors |= dict.fromkeys(late, self._late_error(late))
-        for shard in self.futures.keys() - self.errors.keys():
-            error = self.futures[shard].exception()
-            if error is not None:
-                self.errors[shard] = _outage(error)
-        if len(self.errors) == len(self.futures):
+        self.errors |= {shard: _outage(error) for shard, error in flight.errors().items() if shard not in late}
+        if len(self.errors) == len(flight.futures):
             raise next(iter(self.errors.values()))
 
-    def _results(self) -> list[Any]:
-        self._close_late()
+    def _results(self, flight: Flight[Any]) -> list[Any]:
+        # What came too late may be an open cursor.
+        close_answers(flight.futures[shard] for shard in self.errors)
         self.missing += [
             context.MissingShard(self.group.alias, shard, self.errors[shard])
-            for shard in self.futures
+            for shard in flight.futures
             if shard in self.errors
         ]
-        return [[] if shard in self.errors else future.result() for shard, future in self.futures.items()]
-
-    def _close_late(self) -> None:
-        """What came too late may be an open cursor."""
-        for shard in self.errors:
-            future = self.futures[shard]
-            if not future.cancelled() and future.exception() is None:
-                with suppress(Error, AttributeError):
-                    future.result().close()
+        return [[] if shard in self.errors else future.result() for shard, future in flight.futures.items()]
 
 
 def _outage(error: BaseException) -> Exception:
