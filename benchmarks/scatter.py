@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from django.db.transaction import atomic
@@ -14,6 +16,8 @@ from benchmarks.report import arguments, on_servers, run
 from benchmarks.timing import Comparison, Work, compare
 
 LATENCY_SECONDS = 0.02
+#: Requests that a process serves at the same time.
+CROWD = 12
 #: A pause is the same for all; servers share what processors there are.
 LIMITS = {"sqlite": 1.5, "mysql": 1.3}
 
@@ -31,11 +35,11 @@ def measure(options: argparse.Namespace) -> list[Comparison]:
                 calls=1,
                 limit=LIMITS[options.engine] if is_limited else None,
             )
-            for name, is_limited, (ours, base) in operations()
+            for name, is_limited, (ours, base) in operations(options.engine)
         ]
 
 
-def operations() -> Iterator[tuple[str, bool, tuple[Work, Work]]]:
+def operations(engine: str) -> Iterator[tuple[str, bool, tuple[Work, Work]]]:
     """Name, whether the ratio has a limit, and the operation over all shards and on one of them."""
     yield "ordered slice of 100", True, _on_both(_slice)
     yield "the same in atomic()", True, _on_both(_slice_in_transaction)
@@ -43,6 +47,10 @@ def operations() -> Iterator[tuple[str, bool, tuple[Work, Work]]]:
     yield "count()", True, _on_both(lambda alias: _views(alias).count())
     # What was written is committed one shard after the other.
     yield "update() in atomic()", False, _on_both(_update_in_transaction)
+    if engine != "sqlite":
+        # Only servers are as far from these threads.
+        with ThreadPoolExecutor(CROWD) as crowd:
+            yield f"count() by {CROWD} threads at once", False, _on_both(partial(_counts, crowd))
 
 
 def _on_both(work: Callable[[str], Any]) -> tuple[Work, Work]:
@@ -66,6 +74,10 @@ def _update_in_transaction(alias: str) -> Any:
 
 def _slice(alias: str) -> Any:
     return list(_views(alias).order_by("at", "pk")[:100])
+
+
+def _counts(crowd: ThreadPoolExecutor, alias: str) -> Any:
+    return list(crowd.map(lambda _: _views(alias).count(), range(CROWD)))
 
 
 def _views(alias: str) -> Any:

@@ -176,6 +176,12 @@ def test_a_cursor_of_somebody_else(tags: list[Tag], threads: list[str], monkeypa
     assert threads == ["threads"]
 
 
+def test_rows_bit_by_bit(tags: list[Tag], threads: list[str]) -> None:
+    """PostgreSQL's cursors on the server are declared by a statement of their own."""
+    assert len(list(Tag.objects.order_by("pk").iterator(chunk_size=7))) == 60
+    assert len(threads) == (settings.ENGINE == "postgresql")
+
+
 def test_a_connection_that_is_to_be_checked_or_opened(tags: list[Tag], threads: list[str]) -> None:
     connection = physical("track-2")
     connection.close()

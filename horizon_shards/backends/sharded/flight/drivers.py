@@ -13,6 +13,7 @@ from typing import Any
 
 #: Engines with a driver that can.
 VENDORS = ("mysql", "postgresql")
+VENDORS_CHUNKED = ("mysql",)
 #: What somebody else has put around a cursor may change the statement, or not run it at all.
 DJANGOS = "django.db.backends."
 #: Of mysqlclient's ``next_result()``.
@@ -36,9 +37,14 @@ class Sender:
         self.error: Exception | None = None
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether an answer is to come by the socket."""
+    def is_unread(self) -> bool:
+        """Whether there is an answer, now or later, that nobody has read."""
         return self.is_sent and not self.is_read and self.error is None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the answer is to come by the socket."""
+        return self.is_unread
 
     def fileno(self) -> int:
         """The socket."""
@@ -102,6 +108,11 @@ class Psycopg(Sender):
     wanted: int | None = None
     generator: Any = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """The driver may have read all of the answer while it was sending."""
+        return self.is_unread and self.wanted is not None
+
     @contextmanager
     def instead(self) -> Iterator[None]:
         """Be the connection's ``wait()``."""
@@ -130,7 +141,6 @@ class Psycopg(Sender):
                 wanted = self.generator.send(_ready(self.connection, wanted))
             self.wanted = wanted
         except StopIteration:
-            # The answer was there already.
             self.wanted = None
 
     def _rest(self) -> Iterator[int]:
@@ -156,7 +166,7 @@ def sender_for(cursor: Any) -> Sender | None:
     driver = getattr(cursor.cursor, "cursor", cursor.cursor)
     if hasattr(driver.connection, "send_query"):
         return MySQLClient(driver)
-    if hasattr(driver.connection, "pgconn") and not hasattr(driver, "scrollable") and _has_begun(driver.connection):
+    if hasattr(driver.connection, "pgconn") and _has_begun(driver.connection):
         return Psycopg(driver)
     return None
 
@@ -166,9 +176,12 @@ def _has_begun(connection: Any) -> bool:
     return bool(connection.autocommit or connection.info.transaction_status)
 
 
-def is_ready(connection: Any) -> bool:
-    """Whether nothing but the statement itself would be run, now, on a connection of Django's."""
-    if connection.vendor not in VENDORS or connection.connection is None:
+def is_ready(connection: Any, *, chunked: bool) -> bool:
+    """Whether nothing but the statement itself would be run, now, on a connection of Django's.
+
+    Rows of PostgreSQL that are to come bit by bit are declared first, and asked for later.
+    """
+    if connection.vendor not in (VENDORS_CHUNKED if chunked else VENDORS) or connection.connection is None:
         return False
     is_checked = connection.health_check_done or not connection.health_check_enabled
     return is_checked and not (connection.execute_wrappers or connection.needs_rollback)

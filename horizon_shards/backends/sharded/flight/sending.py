@@ -51,8 +51,9 @@ class Sending(Flight[T]):
         """The flight, or None where something else than one statement would be run, or a driver cannot."""
         if not isinstance(job, Question):
             return None
-        if not all(is_ready(connection) and job.is_begun(shard) for shard, connection in connections.items()):
-            return None
+        for shard, connection in connections.items():
+            if not (is_ready(connection, chunked=job.chunked) and job.is_begun(shard)):
+                return None
         cursors = {shard: job.open(connection) for shard, connection in connections.items()}
         senders = {shard: sender for shard, cursor in cursors.items() if (sender := sender_for(cursor)) is not None}
         if len(senders) < len(cursors):
@@ -130,7 +131,7 @@ class Sending(Flight[T]):
     def end(self) -> None:
         """No answer may be left for the next statement of a connection to find."""
         for shard, sender in self.senders.items():
-            if sender.is_waiting:
+            if sender.is_unread:
                 with suppress(Error):
                     self.connections[shard].close()
         self.selector.close()
