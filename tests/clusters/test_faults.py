@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
 
 from horizon_shards import on_each_shard
-from tests.changed_databases import databases
+from horizon_shards.backends.aurora_mysql.base import TIMEOUTS
+from horizon_shards.exceptions import ScatterTimeout
+from tests.changed_databases import databases, limited
 from tests.clusters.crowding import full, make_room
 from tests.servers.clusters import Cluster, wait_until
 from tests.servers.endpoint import Endpoint
 from tests.servers.mariadb import Server
 
 ENDPOINT_LAG_SECONDS = 6
+READ_TIMEOUT_SECONDS = TIMEOUTS["read_timeout"]
 
 
 def answer(connection: Any) -> int:
@@ -68,17 +74,9 @@ def test_an_endpoint_that_is_six_seconds_late_is_waited_for(cluster: Cluster, en
 def test_a_server_that_restarts_in_the_middle_of_a_scatter_ends_it_by_an_error_of_the_shard(
     cluster: Cluster, endpoint: Endpoint, shard: Any
 ) -> None:
-    """Both shards are databases of the server; afterwards both are asked on new connections."""
+    """Afterwards both shards are asked on new connections."""
     server = cluster.primary
-    server.sql("CREATE OR REPLACE DATABASE app_second")
-    shard(CLUSTER={"DEADLINE_SECONDS": 60})
-    second = {**connections.settings["shard"], "NAME": "app_second"}
-    logical = {
-        "ENGINE": "horizon_shards.backends.sharded",
-        "SHARDS": {"s-1": {"PRIMARY": "shard"}, "s-2": {"PRIMARY": "second"}},
-        "TEST": {},
-    }
-    with databases(both=logical, second=second):
+    with two_shards(server, shard):
 
         def restart() -> None:
             wait_until(lambda: len(sleeping(server)) == 2, "both shards are asked")
@@ -92,12 +90,46 @@ def test_a_server_that_restarts_in_the_middle_of_a_scatter_ends_it_by_an_error_o
         with pytest.raises(OperationalError, match=r"shard 's-[12]'"):
             on_each_shard("SELECT SLEEP(600)", using="both")
         thread.join(60)
-        assert on_each_shard("SELECT @@server_id", using="both") == {
-            "s-1": [(server.number,)],
-            "s-2": [(server.number,)],
-        }
+        assert on_each_shard("SELECT @@server_id", using="both") == both(server.number)
+
+
+def test_a_frozen_server_is_left_soon_after_the_deadline(cluster: Cluster, endpoint: Endpoint, shard: Any) -> None:
+    """Long before the time-outs of reading: it neither answers nor cancels, so its connections are closed."""
+    server = cluster.primary
+    with two_shards(server, shard), limited("both", scatter_timeout_seconds=1):
+        assert on_each_shard("SELECT @@server_id", using="both") == both(server.number)
+        server.freeze()
+        try:
+            began = time.monotonic()
+            with pytest.raises(ScatterTimeout, match="s-1, s-2"):
+                on_each_shard("SELECT @@server_id", using="both")
+            assert time.monotonic() - began < READ_TIMEOUT_SECONDS / 2
+        finally:
+            server.thaw()
+        with limited("both", scatter_timeout_seconds=60):
+            assert on_each_shard("SELECT @@server_id", using="both") == both(server.number)
+
+
+@contextmanager
+def two_shards(server: Server, shard: Any) -> Iterator[None]:
+    """The logical database ``both``, whose shards are two databases of the server."""
+    server.sql("CREATE OR REPLACE DATABASE app_second")
+    shard(CLUSTER={"DEADLINE_SECONDS": 60})
+    second = {**connections.settings["shard"], "NAME": "app_second"}
+    logical = {
+        "ENGINE": "horizon_shards.backends.sharded",
+        "SHARDS": {"s-1": {"PRIMARY": "shard"}, "s-2": {"PRIMARY": "second"}},
+        "TEST": {},
+    }
+    with databases(both=logical, second=second):
+        yield
         connections["both"].close()
         connections["second"].close()
+
+
+def both(number: int) -> dict[str, list[tuple[int]]]:
+    """What each of the two shards answers."""
+    return {"s-1": [(number,)], "s-2": [(number,)]}
 
 
 def sleeping(server: Server) -> list[Any]:
