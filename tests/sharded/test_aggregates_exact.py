@@ -80,6 +80,32 @@ def test_a_sum_beyond_64_bits_fails_as_on_one_database(sites: list[Site]) -> Non
         ids.aggregate(Sum("pk"))
 
 
+def test_a_sum_of_distinct_numbers_beyond_64_bits(sites: list[Site]) -> None:
+    if connections["track"].vendor == "sqlite":
+        pytest.skip("SQLite has no wider sums")
+    numbers = [2**62, 2**61, 2**62 + 1, 2**62, 7]
+    Ticket.objects.bulk_create(Ticket(site=s, visitor_no=n) for s, n in zip(sites * 5, numbers * 12, strict=True))
+    found = Ticket.objects.aggregate(a=Sum("visitor_no", distinct=True), b=Sum("visitor_no"))
+    assert found == {"a": sum(set(numbers)), "b": 12 * sum(numbers)}
+
+
+def test_halves_of_a_sum_of_distinct_numbers(sites: list[Site]) -> None:
+    """PostgreSQL's sum of ``bigint`` is ``numeric``, whose half has a fraction, and so on shards."""
+    for site in sites:
+        Ticket.objects.bulk_create(Ticket(site=site, visitor_no=number) for number in (1, 2, 4))
+    twice = Sum("visitor_no", distinct=True) / 2 * 2
+    everywhere = Ticket.objects.aggregate(a=twice)
+    assert everywhere == Ticket.objects.filter(site=sites[0]).aggregate(a=twice)
+
+
+def test_a_sum_of_distinct_foreign_keys(visits: list[Visit]) -> None:
+    """Django leaves it of the type that the database gives, which is the same without ``distinct``."""
+    rows = Visit.objects.filter(visitor__in=[visit.visitor_id for visit in visits[:10]])
+    found = rows.filter(path="/1").aggregate(a=Sum("visitor"), b=Sum("visitor", distinct=True))
+    assert found["a"] == found["b"] > 0
+    assert type(found["a"]) is type(found["b"])
+
+
 def test_an_average_of_numbers_whose_sum_is_beyond_64_bits(sites: list[Site]) -> None:
     ids = [Visitor.objects.create(site=site, name=f"x{number % 2}").pk for number, site in enumerate(sites)]
     assert Visitor.objects.aggregate(a=Avg("pk"))["a"] == pytest.approx(statistics.mean(ids), rel=1e-15)

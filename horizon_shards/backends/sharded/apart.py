@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -50,7 +51,7 @@ def _distinct(result: Any) -> Split:
 
         def combine(rows: list[Any]) -> Any:
             found = {key(row[-1]): row[0] for row in rows if row[0] is not None}
-            return result(list(found.values()), connection)
+            return result(list(found.values()), source, connection)
 
         return Partial((), combine, (value,) if how.sql is None else (value, Templated(how.sql, value)))
 
@@ -63,13 +64,20 @@ def _where(aggregate: Any, source: Any) -> Any:
     return source if condition is None else Case(When(condition, then=source), output_field=output_field(source))
 
 
-def _average(values: list[Any], connection: Any) -> Any:
+def _total(values: list[Any], source: Any, connection: Any) -> Any:
+    """The sum, of the type that the database's has: a server's of ``bigint`` is ``numeric``."""
+    found = total(values, connection)
+    is_big = internal_type(output_field(source)).startswith(("Big", "PositiveBig"))
+    return Decimal(found) if is_big and found is not None and connection.vendor != "sqlite" else found
+
+
+def _average(values: list[Any], source: Any, connection: Any) -> Any:
     return quotient(total(values, connection), len(values), connection) if values else None
 
 
 DISTINCT: dict[type, Split] = {
-    Count: _distinct(lambda values, connection: len(values)),
-    Sum: _distinct(total),
+    Count: _distinct(lambda values, source, connection: len(values)),
+    Sum: _distinct(_total),
     Avg: _distinct(_average),
 }
 

@@ -8,7 +8,7 @@ from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
-from django.db import DataError, OperationalError
+from django.db import OperationalError
 from django.db.models import TextField, Value
 
 from horizon_shards.exceptions import QueryNotSupported
@@ -66,14 +66,14 @@ def of_kind(kind: type, aggregate: Any) -> Any:
 
 
 def total(values: list[Any], connection: Any) -> Any:
-    """The sum of what is not NULL; NULL where nothing is. Raises what the database does where it overflows."""
+    """The sum of what is not NULL; NULL where nothing is. Raises what SQLite does where it overflows."""
     values = [value for value in values if value is not None]
     if not values:
         return None
     with localcontext(EXACT):
         found = sum(values[1:], values[0])
-    if type(found) is int and not -(2**63) <= found < 2**63:
-        raise OperationalError("integer overflow") if connection.vendor == "sqlite" else DataError("out of range")
+    if connection.vendor == "sqlite" and type(found) is int and not -(2**63) <= found < 2**63:
+        raise OperationalError("integer overflow")
     return found
 
 
