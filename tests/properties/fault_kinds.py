@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.properties import faults, faults_elsewhere
+from tests.properties import faults, faults_elsewhere, faults_of_plans
 from tests.properties.faults import Fault
 
 KINDS: dict[str, tuple[Fault, ...]] = {
@@ -18,12 +18,11 @@ KINDS: dict[str, tuple[Fault, ...]] = {
     "set operation": (faults.union_keeps_duplicates, faults.difference_is_intersection),
     "Avg": (faults.average_of_averages,),
     "Count": (faults.count_of_one_shard,),
-    "Min": (faults.minimum_of_the_first,),
     "Count distinct": (faults.distinct_counts_added,),
     "Sum distinct": (faults.distinct_counts_added,),
     "Avg distinct": (faults.distinct_counts_added,),
-    "write": (faults.write_count_of_one_shard, faults.write_on_the_first_shard),
-    "group": (faults.groups_not_put_together, faults.minimum_of_the_first),
+    "write": (faults_of_plans.write_count_of_one_shard, faults_of_plans.write_on_the_first_shard),
+    "group": (faults.groups_not_put_together,),
     "having": (faults.having_ignored, faults_elsewhere.having_on_each_shard),
     "expression over groups": (faults.expressions_not_computed,),
     "aggregate of a subquery": (faults.last_inner_row_lost,),

@@ -12,7 +12,7 @@ from django.db.models.sql.where import AND, WhereNode
 from horizon_shards.backends.sharded import foreign, groups, joined, scatter, subqueries, units
 from horizon_shards.backends.sharded.federation import gather, pushdown
 from horizon_shards.backends.sharded.walk import contents_of
-from tests.properties.faults import shard_forgotten
+from tests.properties.faults_of_plans import shard_forgotten
 
 Patch = pytest.MonkeyPatch
 Fault = Callable[[Patch], None]

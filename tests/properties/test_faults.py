@@ -10,15 +10,21 @@ import pytest
 from horizon_shards import allow_federation
 from tests.properties.explore import DATASETS, differences, explore
 from tests.properties.fault_kinds import kinds_of
-from tests.properties.faults import FAULTS, Fault, first_tuple_of_many, null_among_values_forgotten
+from tests.properties.faults import (
+    FAULTS,
+    Fault,
+    minimum_of_the_first,
+    null_among_values_forgotten,
+)
 from tests.properties.faults_elsewhere import FEDERATED, PLAIN, federation_filters_the_missing
+from tests.properties.faults_of_plans import PLANS, first_tuple_of_many
 from tests.properties.judge import judge
 from tests.properties.rows import Dataset
 from tests.properties.tables import shard_of
 from tests.properties.tally import Tally
 from tests.properties.test_oracle import DATABASES, stored
 from tests.properties.tree import Query, Step, Term, Terminal
-from tests.shop.models import Invoice
+from tests.shop.models import Invoice, Visit
 
 #: Where text has a collation that hides case, a fault about case is none.
 pytestmark = [pytest.mark.django_db(databases=DATABASES), pytest.mark.sqlite_only]
@@ -48,7 +54,7 @@ def test_without_a_fault_nothing_is_found() -> None:
     assert found_after(stored(DATASETS[0], SEED), queries=QUERIES_WITHOUT_FAULT)[1] is None
 
 
-@pytest.mark.parametrize("fault", FAULTS + PLAIN, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", FAULTS + PLANS + PLAIN, ids=lambda fault: fault.__name__)
 def test_fault_is_found(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each fault makes some query differ."""
     data = stored(DATASETS[0], ROWS.get(fault, SEED))
@@ -67,6 +73,20 @@ def test_the_shards_of_the_first_tuple_alone_are_found(monkeypatch: pytest.Monke
     query = Query("Invoice", (both,), (), (), False, None, Terminal("rows", "list({})", frozenset(), ()))
     assert judge(query).result == "same"
     first_tuple_of_many(monkeypatch)
+    assert judge(query).result == "different"
+
+
+def test_a_minimum_of_the_first_shard_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a query of its own: of two values on two shards one is smaller, and of their negatives the other."""
+    stored(DATASETS[0], SEED)
+    rows = Visit.objects.filter(ms__isnull=False).values_list("pk", "ms", "site")
+    (pk, ms, site), *others = rows
+    other = next(row[0] for row in others if row[1] != ms and shard_of(Visit, row[2]) != shard_of(Visit, site))
+    both = Step(f"filter(pk__in=[{pk}, {other}])")
+    end = Terminal("value", '{}.aggregate(a=Min("ms"), b=Min(Value(0) - F("ms")))')
+    query = Query("Visit", (both,), (), (), False, None, end)
+    assert judge(query).result == "same"
+    minimum_of_the_first(monkeypatch)
     assert judge(query).result == "different"
 
 
