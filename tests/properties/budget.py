@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from horizon_shards.declarations import declaration_of
-from tests.properties.judge import THERE_AND_BACK, Verdict
+from tests.properties.judge import Verdict
+from tests.properties.no_answer import THERE_AND_BACK
 from tests.properties.outcome import NAMES
 from tests.properties.tally import LEAVING
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.properties.inner import SUBQUERIES
+from tests.properties.logic import Bare, Condition, Join, Keys, Negation, Test
 from tests.properties.pools import POOLS
 from tests.properties.rows import Dataset
-from tests.properties.tree import Bare, Condition, Join, Keys, Negation, Test
 from tests.properties.vocabulary import COLUMNS, Column
 
 ORDERED = ("gt", "gte", "lt", "lte")
@@ -204,40 +205,6 @@ def comparisons(draw: st.DrawFn, model: str) -> Test:
     plus = " + 1" if left == "ms" and draw(st.booleans()) else ""
     kinds = {"filter", "F"} | ({"related lookup"} if "__" in left + right else set())
     return Test(left + name, f'F("{right}"){plus}', frozenset(kinds))
-
-
-#: Conditions with a query inside, by model; the first of each is on colocated rows, the others are answered elsewhere.
-SUBQUERIES = {
-    "Visit": (
-        ("visitor__in=Visitor.objects.filter({})", "Visitor"),
-        ("site__in=Site.objects.filter({})", "Site"),
-        ('path__in=Visitor.objects.filter({}).values("nick")', "Visitor"),
-        ('ms__in=Order.objects.filter({}).values("amount")', "Order"),
-        ('price__gte=Invoice.objects.filter({}).order_by("pk").values("total")[:1]', "Invoice"),
-        ('Exists(Tag.objects.filter({}, name=OuterRef("path")))', "Tag"),
-    ),
-    "Visitor": (
-        ('Exists(Visit.objects.filter({}, visitor=OuterRef("pk")))', "Visit"),
-        ('nick__in=Visit.objects.filter({}).values("path")', "Visit"),
-        ('Exists(Country.objects.filter({}, name=OuterRef("nick")))', "Country"),
-        ('Exists(Visitor.objects.filter({}, nick=OuterRef("nick")))', "Visitor"),
-        ("Exists(Account.objects.filter({}))", "Account"),
-    ),
-    "Order": (
-        ("account__in=Account.objects.filter({})", "Account"),
-        ('amount__in=Visit.objects.filter({}).values("ms")', "Visit"),
-    ),
-    "Country": (
-        ('pk__in=Country.objects.filter({}).values("pk")', "Country"),
-        ('pk__in=Visit.objects.filter({}).values("country")', "Visit"),
-        ('Exists(Visit.objects.filter({}, country=OuterRef("pk")))', "Visit"),
-    ),
-    "Ticket": (
-        ("visitor__in=Visitor.objects.filter({})", "Visitor"),
-        ("visit__in=Visit.objects.filter({})", "Visit"),
-        ('visitor__in=Visit.objects.filter({}).values("site", "visitor")', "Visit"),
-    ),
-}
 
 
 @st.composite

@@ -8,6 +8,7 @@ from django.db import connections
 from hypothesis import strategies as st
 
 from tests.properties.conditions import conditions
+from tests.properties.engine_aggregates import of_groups, own_names
 from tests.properties.tables import ORACLE
 from tests.properties.tree import Step
 from tests.properties.vocabulary import COLUMNS, Column
@@ -60,7 +61,7 @@ WINDOWS = (
 def exact_aggregates(column: Column) -> list[tuple[str, str]]:
     """Aggregates of a column in code, with the kind of their result."""
     described = EXACT | (TEXTS if connections[ORACLE].vendor != "mysql" else {})
-    return [
+    return of_groups(column) + [
         (text.replace("{}", column.path), result)
         for text, (kind, result) in described.items()
         if kind in (None, column.kind)
@@ -97,8 +98,8 @@ def _add(draw: st.DrawFn, draft: Draft, name: str, wanted: str | None) -> None:
     column = draw(st.sampled_from([c for c in COLUMNS[draft.model] if c.sortable]))
     options = [(text, kind) for text, kind in exact_aggregates(column) if wanted in (None, kind)]
     text, kind = draw(st.sampled_from(options))
-    kinds = {"group"} | ({"Count distinct"} if "distinct" in text else set())
-    if text.startswith(("Count", "Sum")) and text.count("(") == 1 and draft.chance(draw, 20):
+    kinds = {"group"} | ({"Count distinct"} if "distinct" in text else set()) | {text.split("(")[0]} & {*own_names()}
+    if text.startswith(("Count", "Sum", "Bit", "Bool")) and text.count("(") == 1 and draft.chance(draw, 20):
         condition = draw(conditions(draft.model, draft.data, 1))
         text = f"{text.removesuffix(')')}, filter={condition})"
         kinds |= {"aggregate filter"}

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from django.core.exceptions import FullResultSet
-from django.db import OperationalError, ProgrammingError, connections
+from django.db import connections
 
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.signals import query_federated, query_planned
 from tests.properties.blocks import Block, make_blocks, misfit, split_keys
 from tests.properties.canonical import Fold, close, identity, same_rows
 from tests.properties.collation import fold as fold_text
+from tests.properties.firsts import choices, misfit_of_firsts, without_firsts
+from tests.properties.no_answer import fault_of_database
 from tests.properties.outcome import PLAIN, SHARDS_SIDE, Outcome, Side, run
 from tests.properties.tables import undone
 from tests.properties.tree import Query
@@ -98,83 +98,18 @@ def _compare(query: Query, expected: Outcome, found: Outcome, tested: Side) -> t
         # Fields of ours refuse on one database, too.
         if isinstance(refusal, QueryNotSupported):
             return "refused", refusal.reason
-    for fault in (fault_of_django(expected), *(known(query) for known in KNOWN_FAULTS)):
-        if fault is not None:
-            return "no right answer", fault
+    if (fault := fault_of_database(query, expected)) is not None:
+        return "no right answer", fault
     if expected.error is not None:
         return _compare_errors(expected.error, found)
     if found.error is not None:
         return "different", f"raises {type(found.error).__name__}: {found.error}"
     fold = folding(query)
     try:
-        why = FORMS[query.terminal.form](query, expected.value, found.value, fold, tested)
+        why = _form(query)(query, expected.value, found.value, fold, tested)
     except UnreadableOrder:
         return "no right answer", "Django cannot select its sort keys"
     return ("different", why) if why else ("same", "")
-
-
-#: What SQLite, MariaDB, MySQL and PostgreSQL say of SQL that makes no sense.
-INVALID = re.compile(
-    "syntax error|no such column|misuse|Unknown column|missing FROM-clause|column .* does not exist|"
-    "different number of columns"
-)
-
-#: What Python says of a year that no date has, if a query is made of it at all.
-BEYOND = re.compile(r"year -?\d+ is out of range|Year is out of range: -?\d+")
-
-
-def fault_of_django(expected: Outcome) -> str | None:
-    """Why what one database gives is no answer that anything can be compared with; None where it is one.
-
-    Django 5.2 hands its own marker out where an expression stands beside an aggregate that can never hold.
-    """
-    if isinstance(expected.error, OperationalError | ProgrammingError) and INVALID.search(str(expected.error)):
-        return "Django makes no valid SQL"
-    if isinstance(expected.error, FullResultSet):
-        return "Django hands FullResultSet out"
-    if isinstance(expected.error, ValueError) and BEYOND.fullmatch(str(expected.error)):
-        return "Django cannot write the year"
-    values = expected.value.values() if isinstance(expected.value, dict) else ()
-    return "Django gives NotImplemented" if any(value is NotImplemented for value in values) else None
-
-
-def miscount_of_django(query: Query) -> str | None:
-    """Groups by a composite primary key, counted: Django writes GROUP BY 1 for the whole key, its first column."""
-    sliced = query.model == "Invoice" and query.slice is not None and "aggregate annotation" in query.kinds
-    return "Django groups by a part of the key" if sliced and "count" in query.kinds else None
-
-
-NEVER_COUNTED = re.compile(r"filter=.*__in=\[\].*Case\(When\(")
-
-
-def case_of_django(query: Query) -> str | None:
-    """A Case by a count whose condition can never hold: Django drops the When, also where it says that it is 0."""
-    return "Django drops a When by a count that can never hold" if NEVER_COUNTED.search(str(query)) else None
-
-
-#: Joins to other rows of the model itself: these may be asked first, wherever they are.
-THERE_AND_BACK = ("country__visit", "visitor__visits", "account__orders")
-
-
-def update_of_sqlite(query: Query) -> str | None:
-    """An UPDATE where NOT EXISTS looks at the same table: SQLite 3.40 sees rows that the UPDATE has changed already.
-
-    Of 215 rows that it should change, it changed 73.
-    """
-    if connections[PLAIN.alias].vendor != "sqlite" or not query.kinds & {"not", "exclude"}:
-        return None
-    same_table = "update(" in str(query) and any(join in str(query) for join in THERE_AND_BACK)
-    return "SQLite sees rows that its UPDATE has changed" if same_table else None
-
-
-def order_of_django(query: Query) -> str | None:
-    """A composite key in the order beside a condition on a window: Django orders by its last column alone."""
-    text = str(query)
-    ordered = query.model == "Invoice" and "Window(" in text and ('"pk"' in text or '"-pk"' in text)
-    return "Django orders by a part of the key" if ordered else None
-
-
-KNOWN_FAULTS = (miscount_of_django, case_of_django, update_of_sqlite, order_of_django)
 
 
 def _compare_errors(expected: Exception, found: Outcome) -> tuple[Result, str]:
@@ -212,6 +147,25 @@ def _compare_one(query: Query, expected: Any, found: Any, fold: Fold, tested: Si
     nothing = [None] if query.flat and blocks else []
     wanted, got = (nothing if one is None else [one] for one in (expected, found))
     return _against_blocks(blocks, wanted, got, fold, 0, 1)
+
+
+def _compare_firsts(query: Query, expected: Any, found: Any, fold: Fold, tested: Side) -> str | None:
+    """One row of each group of ``distinct("field")``: which of those that are first together is open."""
+    every, names = without_firsts(query)
+    outcome = run(every.keyed(f'F("{name}")' for name in names), PLAIN)
+    if outcome.error is not None:
+        raise UnreadableOrder(f"The groups of {query} cannot be read") from outcome.error
+    groups = choices(query, names, outcome.value)
+    start, stop = (query.slice.start or 0, query.slice.stop) if query.slice else (0, None)
+    answers = [expected, found]
+    if query.terminal.form != "rows":
+        stop = 1
+        nothing = [None] if query.flat and groups else []
+        answers = [nothing if one is None else [one] for one in answers]
+    whys = [misfit_of_firsts(rows, groups, start, stop, ordered=bool(query.effective_order)) for rows in answers]
+    if whys[0] is not None:
+        raise UnreadableOrder(f"One database does not fit its own order: {whys[0]}; it gives {_short(expected)}")
+    return whys[1] and f"{whys[1]}\n  one database: {_short(expected)}\n  shards:       {_short(found)}"
 
 
 def _against_blocks(
@@ -255,6 +209,12 @@ def _compare_write(query: Query, expected: Any, found: Any, fold: Fold, tested: 
             missing, extra = wanted[model] - got[model], got[model] - wanted[model]
             return f"{model} afterwards: missing {list(missing)[:3]!r}, too many {list(extra)[:3]!r}"
     return "; ".join(problems) or None
+
+
+def _form(query: Query) -> Callable[..., str | None]:
+    """How the answers to a query are compared."""
+    firsts = "distinct on" in query.kinds and query.terminal.form in ("rows", "first", "last")
+    return _compare_firsts if firsts else FORMS[query.terminal.form]
 
 
 FORMS: dict[str, Callable[..., str | None]] = {

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from asgiref.sync import async_to_sync
-from django.db import models
-from django.db.models import Model, functions
+from django.db.models import Model
 
-from tests.properties.pools import UTC
+from tests.properties.calls import NAMES, Unordered
 from tests.properties.route import UNSHARDED, asking
 from tests.properties.tables import LOGICAL, ORACLE, Contents, contents, contents_of_shards
-from tests.shop import models as shop
 
 
 @dataclass(frozen=True)
@@ -47,70 +40,6 @@ class Outcome:
     error: Exception | None = None
 
 
-def _run(coroutine: Any) -> Any:
-    """The result of a coroutine; what it does in the database happens in this thread, so in its transaction."""
-
-    async def wait() -> Any:
-        return await coroutine
-
-    return async_to_sync(wait)()
-
-
-def save_all(queryset: Iterable[Any], **changes: Any) -> int:
-    """Change and save each row by itself."""
-    rows = list(queryset)
-    for row in rows:
-        for name, value in changes.items():
-            setattr(row, name, value)
-        row.save()
-    return len(rows)
-
-
-def bulk_update_all(queryset: Any, **changes: Any) -> int:
-    """Change the rows in memory and write them at once."""
-    rows = list(queryset)
-    for row in rows:
-        for name, value in changes.items():
-            setattr(row, name, value)
-    return int(queryset.model.objects.bulk_update(rows, list(changes)))
-
-
-def upsert(queryset: Any, pk: Any, **defaults: Any) -> bool:
-    """``update_or_create`` of a row that exists."""
-    return bool(queryset.update_or_create(pk=pk, defaults=defaults)[1])
-
-
-def delete_all(queryset: Iterable[Any]) -> list[Any]:
-    """Delete each row by itself."""
-    return sorted((row.delete() for row in queryset), key=repr)
-
-
-def pieces(joined: Any) -> Any:
-    """The texts that ``StringAgg`` put together without an order."""
-    return {name: text and sorted(text.split("|")) for name, text in joined.items()}
-
-
-FUNCTIONS = (
-    "Lower", "Upper", "Length", "Coalesce", "Concat", "ExtractYear", "ExtractHour", "TruncMonth", "ExtractMonth",
-    "ExtractDay", "ExtractSecond", "ExtractWeek", "ExtractWeekDay", "ExtractIsoWeekDay", "ExtractIsoYear",
-    "ExtractQuarter", "TruncYear", "TruncQuarter", "TruncWeek", "TruncDay", "TruncHour", "TruncMinute", "TruncDate",
-    "Rank", "DenseRank", "CumeDist", "PercentRank", "RowNumber", "Ntile", "Lag", "Lead", "FirstValue", "LastValue",
-    "NthValue",
-)  # fmt: skip
-NAMES: dict[str, Any] = {
-    **{name: getattr(shop, name) for name in ("Visit", "Visitor", "Tag", "Tagging", "Country", "Invoice")},
-    **{name: getattr(shop, name) for name in ("Account", "Order", "Site", "Ticket")},
-    **{name: getattr(models, name) for name in ("Q", "F", "Value", "Case", "When", "Exists", "OuterRef")},
-    **{name: getattr(models, name) for name in ("Count", "Sum", "Min", "Max", "Avg", "Variance", "StdDev")},
-    **{name: getattr(models, name) for name in ("Subquery", "FilteredRelation", "Window", "RowRange")},
-    **{name: getattr(functions, name) for name in FUNCTIONS},
-    "Decimal": Decimal, "ZoneInfo": ZoneInfo, "UUID": UUID, "date": date, "datetime": datetime, "timedelta": timedelta,
-    "utc": UTC,
-    "run": _run, "save_all": save_all, "bulk_update_all": bulk_update_all, "delete_all": delete_all, "upsert": upsert,
-    "pieces": pieces, **{name: getattr(models, name) for name in ("StringAgg",) if hasattr(models, name)},
-}  # fmt: skip
-
-
 def run(code: str, side: Side) -> Outcome:
     """Evaluate the code of a query on one side."""
     with asking(side.routed):
@@ -128,10 +57,6 @@ class Row:
     home: str | None
     columns: dict[str, Any]
     related: dict[str, Any]
-
-
-class Unordered(list[Any]):
-    """Rows whose order means nothing."""
 
 
 def plain(value: Any, side: Side, above: tuple[Any, ...] = ()) -> Any:

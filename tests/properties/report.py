@@ -21,6 +21,10 @@ trade places, nothing else may. A refusal (`QueryNotSupported`) is counted, not 
 database has no right answer (`aggregate()` of Django 5.2 gives the marker `NotImplemented` now and then; a sort
 key cannot be selected beside groups).
 
+Asked where the engine has them: `distinct("field")`, whose row may be any of those that are first together, `AnyValue`,
+which may be any of the values, `BitAnd`, `BitOr`, `BitXor`, `BoolAnd`, `BoolOr`, `ArrayAgg` and `StringAgg`. Sums,
+averages and variances are also of ids and keys, whose sums and squares are beyond 64 bits.
+
     python -m tests.properties --queries {queries} --seed {seed}
 
 writes this page. CI compares a few thousand queries, with other seeds for each commit.

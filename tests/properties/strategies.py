@@ -8,13 +8,15 @@ from django.db import connections
 from hypothesis import strategies as st
 
 from tests.properties.computed import Computed, filtered_relations, parts_of_dates, subqueries
-from tests.properties.conditions import code, column_lookups, conditions
+from tests.properties.conditions import column_lookups, conditions
+from tests.properties.firsts import can_be_firsts, distinct_on, ends_of_firsts
 from tests.properties.grouping import group
 from tests.properties.rows import Dataset
+from tests.properties.shapes import shape
 from tests.properties.tables import ORACLE
-from tests.properties.terminals import can_be_distinct, terminals
+from tests.properties.terminals import terminals
 from tests.properties.tree import Query, Slice, Step, Term
-from tests.properties.vocabulary import COLUMNS, MANAGERS, PREFETCHES, TO_ONE, WEIGHTS, Column, own_columns
+from tests.properties.vocabulary import COLUMNS, MANAGERS, WEIGHTS, Column
 from tests.properties.windows import windows
 
 MODELS = [model for model, weight in WEIGHTS.items() for _ in range(weight)]
@@ -34,6 +36,12 @@ class Draft:
     shaped: bool = False
     grouped: bool = False
     windowed: bool = False
+    firsts: bool = False
+
+    @property
+    def with_aggregates(self) -> bool:
+        """Whether the rows are grouped to aggregate what is related to them."""
+        return any("aggregate annotation" in step.kinds for step in self.steps)
 
     def chance(self, draw: st.DrawFn, percent: int) -> bool:
         # 0 is what Hypothesis shrinks to, so it has to mean "no".
@@ -54,13 +62,10 @@ def queries(draw: st.DrawFn, data: Dataset) -> Query:
         draw(group(draft))
     elif draft.chance(draw, 10):
         draw(count_related(draft))
-    if draft.chance(draw, 60):
-        draft.order = draw(orderings(draft))
-    if not draft.grouped:
-        draw(shape(draft))
+    draw(arrange(draft))
     root = draw(managers(draft)) if model in MANAGERS and draft.chance(draw, 8) else None
     cut = draw(slices()) if draft.chance(draw, 35) else None
-    terminal = draw(terminals(draft, cut))
+    terminal = draw(ends_of_firsts(draft, cut) if draft.firsts else terminals(draft, cut))
     if "write" in terminal.kinds and (not terminal.wrap.startswith("{}") or draft.chance(draw, 90)):
         cut = None  # which rows a slice holds may be open; that update() and delete() refuse one is seen now and then
     if terminal.kinds & {"set operation", "dates/datetimes"}:
@@ -68,6 +73,17 @@ def queries(draw: st.DrawFn, data: Dataset) -> Query:
     if "update_or_create" in terminal.kinds:
         root = None  # it may not be that manager's row, and would be created again
     return Query(model, tuple(draft.steps), draft.order, tuple(draft.tail), draft.flat, cut, terminal, root)
+
+
+@st.composite
+def arrange(draw: st.DrawFn, draft: Draft) -> None:
+    """Say in which order the rows come, which of them, and what they look like."""
+    if draft.chance(draw, 60):
+        draft.order = draw(orderings(draft))
+    if draft.chance(draw, 10) and can_be_firsts(draft):
+        draw(distinct_on(draft))
+    if not draft.grouped:
+        draw(shape(draft))
 
 
 @st.composite
@@ -196,68 +212,3 @@ def slices(draw: st.DrawFn) -> Slice:
     if start is not None and draw(st.integers(0, 3)) == 3:
         return Slice(start, None)
     return Slice(start, (start or 0) + draw(st.sampled_from((1, 2, 3, 7, 0, 20, 500))))
-
-
-@st.composite
-def shape(draw: st.DrawFn, draft: Draft) -> None:
-    """Say what the rows look like: values, only, related rows, distinct, reversed."""
-    form = draw(st.integers(0, 99))
-    if form < 30:
-        draw(values(draft))
-    elif form < 40:
-        draw(load_less(draft))
-    elif form < 60:
-        draw(load_related(draft))
-    if draft.chance(draw, 15) and can_be_distinct(draft, draft.order):
-        draft.tail.append(Step("distinct()", frozenset({"distinct"})))
-    if draft.order and draft.chance(draw, 10):
-        draft.tail.append(Step("reverse()", frozenset({"reverse"})))
-
-
-@st.composite
-def values(draw: st.DrawFn, draft: Draft) -> None:
-    """``values(...)`` or ``values_list(...)``, flat or not."""
-    chosen = draw(st.lists(st.sampled_from(draft.columns), min_size=1, max_size=3, unique=True))
-    names = ", ".join(code(column.path).replace("'", '"') for column in chosen)
-    name = draw(st.sampled_from(("values", "values_list")))
-    draft.flat = name == "values_list" and len(chosen) == 1 and draw(st.booleans())
-    draft.tail.append(Step(f"{name}({names}{', flat=True' if draft.flat else ''})", frozenset({name})))
-    draft.shaped = True
-
-
-@st.composite
-def load_less(draw: st.DrawFn, draft: Draft) -> None:
-    """``only(...)`` or ``defer(...)``."""
-    own = [column.path for column in own_columns(draft.model) if column.path != "id"]
-    names = draw(st.lists(st.sampled_from(own), min_size=1, max_size=2, unique=True))
-    method = draw(st.sampled_from(("only", "defer")))
-    listed = ", ".join(f'"{name}"' for name in names)
-    draft.tail.append(Step(f"{method}({listed})", frozenset({"only/defer"})))
-
-
-@st.composite
-def load_related(draw: st.DrawFn, draft: Draft) -> None:
-    """``select_related(...)`` or ``prefetch_related(...)``."""
-    joined, fetched = TO_ONE.get(draft.model, ()), PREFETCHES.get(draft.model, ())
-    if joined and draw(st.booleans()):
-        names = draw(st.lists(st.sampled_from(joined), min_size=1, max_size=2, unique=True))
-        listed = ", ".join(f'"{name}"' for name in names)
-        draft.tail.append(Step(f"select_related({listed})", frozenset({"select_related"})))
-        if draft.chance(draw, 30):
-            draw(load_less_related(draft, names[0]))
-    elif fetched:
-        names = draw(st.lists(st.sampled_from(fetched), min_size=1, max_size=2, unique=True))
-        listed = ", ".join(f'"{name}"' for name in names)
-        draft.tail.append(Step(f"prefetch_related({listed})", frozenset({"prefetch_related"})))
-
-
-@st.composite
-def load_less_related(draw: st.DrawFn, draft: Draft, relation: str) -> None:
-    """``only(...)`` of a related row's column, too."""
-    paths = [column.path for column in COLUMNS[draft.model] if not column.many and column.kind[:2] != "id"]
-    inner = [
-        path for path in paths if path.startswith(f"{relation}__") and path.count("__") == relation.count("__") + 1
-    ]
-    if inner:
-        chosen = f'"{relation}", "{draw(st.sampled_from(inner))}"'
-        draft.tail.append(Step(f"only({chosen})", frozenset({"only/defer"})))
