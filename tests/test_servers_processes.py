@@ -7,12 +7,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.servers.processes import Process, free_ports, is_free
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -35,10 +35,7 @@ def test_it_is_ended(process: Process, tmp_path: Path) -> None:
 
 def test_one_that_ended_by_itself_is_gone(process: Process, tmp_path: Path) -> None:
     process.start([sys.executable, "-c", ""], log=tmp_path / "log")
-    give_up_at = time.monotonic() + 60
-    while process.pid() is not None:
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
+    wait_until(lambda: process.pid() is None, "it is gone")
 
 
 def test_another_process_with_the_noted_pid_is_left_alone(process: Process) -> None:

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,11 +19,11 @@ import pytest
 
 from tests.aws.conftest import CREDENTIALS
 from tests.servers.processes import free_ports
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytest.importorskip("dj_database_url", reason="needs what the example needs: pip install '.[example]'")
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:148.0) Gecko/20100101 Firefox/148.0"
 PREPARE = """
 import django
@@ -137,13 +136,6 @@ def post(url: str, report: dict[str, Any]) -> int:
     request = urllib.request.Request(url, json.dumps(report).encode(), {"User-Agent": FIREFOX})
     with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return int(answer.status)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < give_up_at, "That took too long."
-        time.sleep(0.05)
 
 
 def lines(s3: Any) -> list[Any]:

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from tests.aws import jobs
 from tests.aws.conftest import Stack
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., subprocess.Popen[str]]
@@ -76,13 +76,6 @@ def claims(folder: Path, columns: str) -> list[tuple[Any, ...]]:
         return database.execute(f"SELECT {columns} FROM horizon_shards_queues_claim").fetchall()
     finally:
         database.close()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
 
 
 def test_sigterm_ends_it_after_the_task_at_hand(start: Start, stack: Stack, effects: Path, tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ for program in ("mariadbd", "memcached", "chromium", "chromedriver"):
 
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-from tests.servers.clusters import wait_until  # noqa: E402
 from tests.servers.memcached import Memcached  # noqa: E402
 from tests.servers.stack import BUCKET, SCREENSHOTS, Stack, serve  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 
 PATIENCE_SECONDS = 120
 PAGE = """<!doctype html><title>A shop</title><h1>Umbrellas</h1>

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from pickle import PicklingError
 from typing import Any
 
@@ -20,14 +19,7 @@ from horizon_shards.signals import cache_failed, cache_healed
 from tests.cache.conftest import cache_settings
 from tests.listening import heard
 from tests.servers.memcached import Memcached
-
-
-def wait_until(holds: Any) -> None:
-    """Ask until it holds: cooling down and settling take their time."""
-    give_up_at = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
+from tests.waiting import wait_until
 
 
 def heal(cache: DoubleCache) -> None:

@@ -11,8 +11,8 @@ from django.core.cache import caches
 
 from horizon_shards.cache.discovery import parse, read_endpoint
 from horizon_shards.exceptions import ConfigurationError
-from tests.cache.test_double import wait_until
 from tests.servers.memcached import Configuration, Memcached
+from tests.waiting import wait_until
 
 
 @pytest.fixture

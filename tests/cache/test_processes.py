@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.cache.test_double import wait_until
 from tests.servers.memcached import Memcached
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import MySQLdb
 
-from tests.servers.clusters import wait_until
 from tests.servers.mariadb import ADMIN, APP, Server
+from tests.waiting import wait_until
 
 LIMIT = 12
 #: A session that was closed is counted for a moment still: one refusal says little.

@@ -25,7 +25,8 @@ from django.db import Error, connections
 
 from tests.clusters.two_phase import LOGICAL, SHARDS, FailingOver, MariaDBs, make_postgresqls, pay, shards_of, write
 from tests.servers.clusters import Clusters
-from tests.servers.processes import PATIENCE_SECONDS, open_folder
+from tests.servers.processes import open_folder
+from tests.waiting import PATIENCE_SECONDS
 
 #: After the first transaction of a child, at most so much later comes the kill.
 LONGEST_RUN_SECONDS = 0.1

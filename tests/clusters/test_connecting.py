@@ -16,12 +16,11 @@ from horizon_shards.backends.aurora_mysql.options import Address
 from horizon_shards.backends.aurora_mysql.topology import addresses
 from tests.clusters.crowding import full, make_room
 from tests.servers.endpoint import Endpoint
+from tests.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.servers.clusters import Cluster
     from tests.servers.mariadb import Server
-
-PATIENCE_SECONDS = 60
 
 
 def instances(cluster: Cluster) -> list[str]:

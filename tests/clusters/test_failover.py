@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import OperationalError, connections, transaction
 
 from horizon_shards.exceptions import CommitUnknown
-from tests.clusters.test_connecting import PATIENCE_SECONDS, instances, server_of
-from tests.servers.clusters import wait_until
+from tests.clusters.test_connecting import instances, server_of
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from tests.servers.clusters import Cluster
@@ -279,7 +278,4 @@ class Journal:
 
     def wait_for_writes_of_all(self, count: int) -> None:
         self.writers.clear()
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while len(self.writers) < count:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.01)
+        wait_until(lambda: len(self.writers) >= count, f"{count} writers have written")

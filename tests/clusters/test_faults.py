@@ -16,9 +16,10 @@ from horizon_shards.backends.aurora_mysql.base import TIMEOUTS
 from horizon_shards.exceptions import ScatterTimeout
 from tests.changed_databases import databases, limited
 from tests.clusters.crowding import full, make_room
-from tests.servers.clusters import Cluster, wait_until
+from tests.servers.clusters import Cluster
 from tests.servers.endpoint import Endpoint
 from tests.servers.mariadb import Server
+from tests.waiting import wait_until
 
 ENDPOINT_LAG_SECONDS = 6
 READ_TIMEOUT_SECONDS = TIMEOUTS["read_timeout"]

@@ -9,7 +9,8 @@ import pytest
 from django.db import OperationalError, connections
 
 from horizon_shards.rollout.locking import migrating_alone
-from tests.servers.clusters import Cluster, wait_until
+from tests.servers.clusters import Cluster
+from tests.waiting import wait_until
 
 
 def alone(*, wait_seconds: float = 0, lock_timeout_seconds: float | None = None) -> Any:

@@ -16,8 +16,9 @@ from horizon_shards.context import own_writes
 from horizon_shards.directory.connection import close_all
 from tests.changed_databases import databases
 from tests.fresh_directory import make_tables
-from tests.servers.clusters import Cluster, follows, wait_until
+from tests.servers.clusters import Cluster, follows
 from tests.shop.models import Tag
+from tests.waiting import wait_until
 
 
 def entry(port: int, **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from horizon_shards.backends.aurora_mysql.retry import retry_on_failover
 from horizon_shards.exceptions import CommitUnknown
 from tests.clusters.test_connecting import instances
 from tests.clusters.test_failover import PATIENT, cluster, insert, stored  # noqa: F401
-from tests.servers.clusters import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.servers.clusters import Cluster

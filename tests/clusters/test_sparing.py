@@ -24,11 +24,11 @@ from horizon_shards.rollout.economy import connections_of
 from tests.changed_databases import databases
 from tests.clusters.test_replicas import entry, track
 from tests.fresh_directory import make_tables
-from tests.servers.clusters import Cluster, wait_until
+from tests.servers.clusters import Cluster
 from tests.servers.mariadb import Server
 from tests.shop.models import Tag
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-PATIENCE_SECONDS = 60
 NEVER_SECONDS = 100_000
 
 

@@ -22,10 +22,11 @@ from tests.clusters.kills import HEADING, measure, section
 from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, MySQLs, PostgreSQLs, insert, pay, write
 from tests.listening import heard
 from tests.servers import mysql
-from tests.servers.clusters import Clusters, wait_until
+from tests.servers.clusters import Clusters
 from tests.servers.endpoint import Endpoint
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.processes import open_folder
+from tests.waiting import wait_until
 
 ALL = SHARDS
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.servers.mariadb import REPLICATION, Server, load_time_zones, make_template
-from tests.servers.processes import PATIENCE_SECONDS, free_ports
+from tests.servers.processes import free_ports
+from tests.waiting import wait_until
 
 #: Where tests find the clusters that they may use.
 FOLDER_VARIABLE = "SHARDS_CLUSTERS"
@@ -216,12 +216,3 @@ def has_applied_all(server: Server) -> bool:
     """Whether a replica has applied all it received: its state line says so too early, with parallel appliers."""
     (applied,) = server.sql("SELECT @@gtid_slave_pos AS position")
     return set(replication(server)["Gtid_IO_Pos"].split(",")) <= set(applied["position"].split(","))
-
-
-def wait_until(condition: Any, what: str) -> None:
-    """Ask again and again; raises where it does not come true."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"After {PATIENCE_SECONDS} s it is still not so that {what}.")
-        time.sleep(0.02)

@@ -11,7 +11,8 @@ from typing import Any
 import MySQLdb
 from MySQLdb.cursors import DictCursor
 
-from tests.servers.processes import PATIENCE_SECONDS, Process
+from tests.servers.processes import Process
+from tests.waiting import PATIENCE_SECONDS
 
 #: May do everything, and so passes a server's read_only.
 ADMIN = {"user": "admin", "password": "admin"}

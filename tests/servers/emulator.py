@@ -11,7 +11,8 @@ from typing import Any
 
 import boto3
 
-from tests.servers.processes import PATIENCE_SECONDS, Process, free_ports
+from tests.servers.processes import Process, free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 REGION = "eu-west-1"
 PROGRAM = Path(sys.executable).with_name("ministack")

@@ -9,7 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from tests.servers.processes import PATIENCE_SECONDS, Process, free_ports
+from tests.servers.processes import Process, free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 PROGRAM = shutil.which("memcached") or shutil.which("memcached", path="/usr/bin:/usr/local/bin")
 

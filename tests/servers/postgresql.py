@@ -14,7 +14,8 @@ from typing import Any
 
 import psycopg
 
-from tests.servers.processes import PATIENCE_SECONDS, Process, free_ports
+from tests.servers.processes import Process, free_ports
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 USER = "app"
 #: Where Debian keeps the programs, which are not on a user's PATH.
@@ -79,11 +80,7 @@ class PostgreSQL:
     def kill(self) -> None:
         """``kill -9``, and wait until its children have noticed and ended: before, no server starts on its folder."""
         self.process.end(signal.SIGKILL)
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while left := working_in(self.folder):
-            if time.monotonic() > give_up_at:
-                raise TimeoutError(f"{self.name}: after {PATIENCE_SECONDS} s there are still its children {left}.")
-            time.sleep(0.01)
+        wait_until(lambda: not working_in(self.folder), f"the children of {self.name} have ended")
 
     def sql(self, statement: str, database: str = "postgres") -> list[Any]:
         """Run a statement as the owner of the server; its rows."""

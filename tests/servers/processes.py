@@ -8,14 +8,14 @@ import random
 import signal
 import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.waiting import wait_until
+
 #: Below the ports that systems hand out by themselves: nobody's outgoing connection can take one.
 PORTS = range(20_000, 32_000)
-PATIENCE_SECONDS = 60
 
 
 class Process:
@@ -59,13 +59,13 @@ class Process:
     def end(self, number: int = signal.SIGKILL) -> None:
         """Send the signal and wait until the process is gone."""
         self.send(number)
-        self._wait_until(lambda: self.pid() is None, "ended")
+        wait_until(lambda: self.pid() is None, f"the process of {self.pid_file} has ended")
         self.pid_file.unlink(missing_ok=True)
 
     def freeze(self) -> None:
         """Stop it in its tracks: its connections stay open and nothing answers, from the return of this call on."""
         self.send(signal.SIGSTOP)
-        self._wait_until(self._is_frozen, "stopped")
+        wait_until(self._is_frozen, f"the process of {self.pid_file} has stopped")
 
     def thaw(self) -> None:
         """Let it go on, with what it held and what waits on its sockets."""
@@ -75,13 +75,6 @@ class Process:
         # A signal stops the threads one by one, each when it next leaves the kernel.
         pid = self.pid()
         return pid is None or all(state_and_start(int(thread.name))[0] in ("T", "") for thread in threads_of(pid))
-
-    def _wait_until(self, holds: Callable[[], bool], what: str) -> None:
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while not holds():
-            if time.monotonic() > give_up_at:
-                raise TimeoutError(f"{self.pid_file}: after {PATIENCE_SECONDS} s the process still has not {what}.")
-            time.sleep(0.01)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from tests.servers.emulator import Emulator
 from tests.servers.mariadb import APP
 from tests.servers.memcached import Memcached
 from tests.servers.postgresql import USER, PostgreSQL
-from tests.servers.processes import PATIENCE_SECONDS, Process, open_folder
+from tests.servers.processes import Process, open_folder
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "example_project"

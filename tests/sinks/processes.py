@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from django.db import connection
 
 from tests.servers.firehose import InThread
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = 3_600
@@ -54,11 +54,3 @@ def read_until_put(process: subprocess.Popen[str]) -> None:
 def wait_for(server: InThread, **counts: int) -> None:
     """Wait until the server has counted so many."""
     wait_until(lambda: all(getattr(server.firehose, name) >= count for name, count in counts.items()))
-
-
-def wait_until(holds: Any, *, seconds: float = 60) -> None:
-    """Ask until it holds: what is waited for is in another process."""
-    give_up_at = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)

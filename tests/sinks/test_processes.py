@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.servers.firehose import InThread
 from tests.sinks.conftest import MakeSink, record
-from tests.sinks.processes import NEVER, end, numbers, read_until_put, start, wait_for, wait_until
+from tests.sinks.processes import NEVER, end, numbers, read_until_put, start, wait_for
+from tests.waiting import wait_until
 
 
 def test_what_is_held_at_the_exit_is_sent(server: InThread) -> None:

@@ -22,7 +22,8 @@ from tests.listening import heard
 from tests.servers.firehose import InThread
 from tests.sinks.conftest import MakeSink, record
 from tests.sinks.models import Note
-from tests.sinks.processes import NEVER, end, numbers, read_until_put, start, wait_for, wait_until
+from tests.sinks.processes import NEVER, end, numbers, read_until_put, start, wait_for
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLE = {"SPILL_TABLE": "default"}
