@@ -16,6 +16,7 @@ from tests.changed_databases import databases
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
 
+    from tests.clusters.two_phase import MariaDBs, MySQLs, PostgreSQLs
     from tests.servers.clusters import Cluster
     from tests.servers.endpoint import Endpoint
 
@@ -102,3 +103,64 @@ def connect(stack: ExitStack, endpoint: Endpoint, alias: str = "shard", **change
     connection = connections[alias]
     stack.callback(connection.close)
     return connection
+
+
+# Transactions in two phases: servers that start when the first of these tests asks, and end with the last.
+
+
+@pytest.fixture(scope="session")
+def postgresqls() -> Iterator[PostgreSQLs]:
+    """Two servers."""
+    from tests.clusters.two_phase import PostgreSQLs, two_postgresqls
+
+    with two_postgresqls() as servers:
+        yield PostgreSQLs(servers)
+
+
+@pytest.fixture(scope="session")
+def mariadbs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBs]:
+    """A server without a replica: those of MariaDB do not bear kill -9 while they apply prepared transactions."""
+    from tests.clusters.two_phase import MariaDBs
+    from tests.servers.clusters import started
+
+    with started(tmp_path_factory.mktemp("mariadb") / "clusters", 1, replicas=0) as clusters:
+        yield MariaDBs(list(clusters.all.values()))
+
+
+@pytest.fixture(scope="session")
+def mysqls() -> Iterator[MySQLs]:
+    """A server, where its programs were fetched."""
+    from tests.clusters.two_phase import MySQLs
+    from tests.servers import mysql
+    from tests.servers.processes import open_folder
+
+    if not mysql.programs().exists():
+        pytest.skip("needs `python -m tests.servers mysql fetch`")
+    with open_folder() as folder, mysql.server(folder / "mysql", durable=True) as server:
+        yield MySQLs(server)
+
+
+@pytest.fixture(params=["mariadbs", "mysqls", "postgresqls"])
+def servers(request: pytest.FixtureRequest) -> Any:
+    """Servers of each kind."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def relay(mariadbs: MariaDBs) -> Iterator[Endpoint]:
+    """What the connection of ``pay_2`` goes through."""
+    from tests.servers.endpoint import Endpoint
+
+    endpoint = Endpoint(mariadbs.clusters[0].primary.port)
+    yield endpoint
+    endpoint.close()
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """How transactions over shards ended."""
+    from horizon_shards.signals import cross_shard_transaction
+    from tests.listening import heard
+
+    with heard(cross_shard_transaction, "outcome") as told:
+        yield told

@@ -15,16 +15,29 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import django
-from django.db import Error, connections
+from django.db import Error
 
-from tests.clusters.two_phase import LOGICAL, SHARDS, FailingOver, MariaDBs, make_postgresqls, pay, shards_of, write
-from tests.servers.clusters import Clusters
+from horizon_shards.backends.sharded.twophase.recovery import recover
+from horizon_shards.topology import get_group
+from tests.clusters.two_phase import (
+    LOGICAL,
+    SHARDS,
+    FailingOver,
+    MariaDBs,
+    PostgreSQLs,
+    close_all,
+    pay,
+    shards_of,
+    two_postgresqls,
+    write,
+)
+from tests.servers.clusters import started
 from tests.servers.processes import open_folder
 from tests.waiting import PATIENCE_SECONDS
 
@@ -114,22 +127,12 @@ def note(counts: Counts, said: bytes) -> None:
     counts.unknown += len(begun - ended)
 
 
-def close_before_fork(servers: Any) -> None:
-    """A child must not have its parent's connections."""
-    from horizon_shards.directory.connection import close_all
-
-    connections[LOGICAL].close()
-    close_all()
-    for alias in servers.places:
-        connections[alias].close()
-
-
 def measure(servers: Any, *, kills: int, server_every: int) -> Counts:
     """Kill a child ``kills`` times; every ``server_every``-th time a server first, under it."""
     counts = Counts(servers.name)
     with pay(servers):
         for round_ in range(kills):
-            close_before_fork(servers)
+            close_all()  # a child must not have its parent's connections
             child = Child(1_000_000 * (round_ + 1))
             said = child.wait_for_the_first()
             time.sleep(random.uniform(0, LONGEST_RUN_SECONDS))
@@ -150,9 +153,6 @@ def measure(servers: Any, *, kills: int, server_every: int) -> Counts:
 
 def recover_all(servers: Any, counts: Counts) -> None:
     """Run what ``shards recover`` runs, until the servers have noticed that the client is gone."""
-    from horizon_shards.backends.sharded.twophase.recovery import recover
-    from horizon_shards.topology import get_group
-
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     counts.prepared += servers.prepared()
     while True:
@@ -173,18 +173,13 @@ def judge(servers: Any, counts: Counts) -> None:
     counts.left = servers.prepared()
 
 
-def each_kind(folder: Path, stack: ExitStack) -> Iterator[Any]:
+def each_kind() -> Iterator[Any]:
     """Servers of each kind, started when they are asked for; those of the kind before are ended."""
     for kind, replicas in ((MariaDBs, 0), (FailingOver, 1)):
-        clusters = Clusters(folder / kind.__name__)
-        stack.callback(clusters.down)
-        clusters.up(2, replicas=replicas)
-        yield kind(list(clusters.all.values()))
-        clusters.down()
-    postgresqls = make_postgresqls(folder)
-    for server in postgresqls.servers:
-        stack.callback(server.process.end)
-    yield postgresqls
+        with open_folder() as folder, started(folder / "clusters", 2, replicas=replicas) as clusters:
+            yield kind(list(clusters.all.values()))
+    with two_postgresqls() as servers:
+        yield PostgreSQLs(servers)
 
 
 ROWS: list[tuple[str, Callable[[Counts], object]]] = [
@@ -237,11 +232,8 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
-    with ExitStack() as stack:
-        folder = stack.enter_context(open_folder())
-        results = [
-            measure(servers, kills=arguments.kills, server_every=SERVER_EVERY) for servers in each_kind(folder, stack)
-        ]
+    with closing(each_kind()) as kinds:
+        results = [measure(servers, kills=arguments.kills, server_every=SERVER_EVERY) for servers in kinds]
     text = section(results)
     sys.stdout.write(text)
     if arguments.page:

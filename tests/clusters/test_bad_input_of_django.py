@@ -6,7 +6,6 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,9 +14,8 @@ from django.db.backends.base.base import RAN_DB_VERSION_CHECK  # type: ignore[at
 
 from horizon_shards import on_each_shard
 from horizon_shards.exceptions import ScatterTimeout
-from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, PostgreSQLs, make_postgresqls, pay, write
-from tests.servers.clusters import Clusters
-from tests.servers.processes import open_folder
+from tests.clusters.two_phase import LOGICAL, SHARDS, MariaDBs, PostgreSQLs, pay, two_postgresqls, write
+from tests.servers.clusters import Clusters, started
 
 NAMED = r"shard 'pay-2' \(database 'pay_2'\): "
 #: Far more than what is waited for, far less than without an end.
@@ -56,21 +54,14 @@ class PlainPostgreSQLs(PostgreSQLs):
 
 @pytest.fixture(scope="module")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
-    clusters = Clusters(tmp_path_factory.mktemp("bad") / "clusters")
-    try:
-        clusters.up(1, replicas=0)
+    with started(tmp_path_factory.mktemp("bad") / "clusters", 1, replicas=0) as clusters:
         yield clusters
-    finally:
-        clusters.down()
 
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[PlainPostgreSQLs]:
-    with ExitStack() as stack:
-        made = make_postgresqls(stack.enter_context(open_folder()))
-        for server in made.servers:
-            stack.callback(server.process.end)
-        yield PlainPostgreSQLs(made.servers)
+    with two_postgresqls() as servers:
+        yield PlainPostgreSQLs(servers)
 
 
 @pytest.fixture(params=["mysql", "wrapper", "postgresql"])

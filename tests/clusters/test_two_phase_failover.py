@@ -14,24 +14,30 @@ from horizon_shards.exceptions import CommitInDoubt
 from horizon_shards.signals import commit_pending
 from horizon_shards.topology import get_group
 from tests.clusters.kills import measure
-from tests.clusters.test_two_phase import ALL, decisions, gid, recover_until_none_is_left, stored
-from tests.clusters.two_phase import LOGICAL, FailingOver, pay, write
+from tests.clusters.two_phase import (
+    LOGICAL,
+    SHARDS,
+    FailingOver,
+    decisions,
+    gid,
+    pay,
+    recover_until_none_is_left,
+    stored,
+    write,
+)
 from tests.listening import heard
-from tests.servers.clusters import Cluster, Clusters
+from tests.servers.clusters import Cluster, started
 
 
 @pytest.fixture(scope="module")
 def all_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingOver]:
     """``pay_1`` and the directory on a server that stays, ``pay_2`` and ``pay_3`` on a cluster with a replica."""
     folder = tmp_path_factory.mktemp("failover")
-    alone, replicated = Clusters(folder / "alone"), Clusters(folder / "replicated")
-    try:
-        alone.up(1, replicas=0)
-        replicated.up(1, replicas=1)
+    with (
+        started(folder / "alone", 1, replicas=0) as alone,
+        started(folder / "replicated", 1, replicas=1) as replicated,
+    ):
         yield FailingOver([alone.all["c1"], replicated.all["c1"]])
-    finally:
-        alone.down()
-        replicated.down()
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def leave_prepared(number: int) -> str:
     """A transaction that is prepared on all shards and not decided; its name."""
     right = connections.settings["pay_directory"]["CLUSTER"]
     with pytest.raises(CommitInDoubt), transaction.atomic(using=LOGICAL):
-        write(number, ALL)
+        write(number, SHARDS)
         name = gid()
         change_directory({"INSTANCES": ["127.0.0.1:1"], "DEADLINE_SECONDS": 0.1}, port=1)
     change_directory(right, port=right["INSTANCES"][0].rpartition(":")[2])
@@ -65,15 +71,15 @@ def change_directory(cluster: dict[str, Any], *, port: Any) -> None:
 @pytest.mark.parametrize("decided", [False, True])
 def test_what_is_prepared_is_prepared_on_the_new_primary(servers: FailingOver, cluster: Cluster, decided: bool) -> None:
     with pay(servers):
-        write(1, ALL)
+        write(1, SHARDS)
         name = leave_prepared(2)
         if decided:
-            get_group(LOGICAL).directory.decisions.decide(name, "commit", ALL)  # type: ignore[union-attr]
+            get_group(LOGICAL).directory.decisions.decide(name, "commit", SHARDS)  # type: ignore[union-attr]
         servers.fail_over(cluster)
         assert servers.prepared() == 3
         assert recover_until_none_is_left(servers) == ((1, 0) if decided else (0, 1))
         assert stored(servers) == [{1, 2} if decided else {1}] * 3
-        write(3, ALL)
+        write(3, SHARDS)
         assert recover_until_none_is_left(servers) == (0, 0)
         assert stored(servers) == [{1, 2, 3} if decided else {1, 3}] * 3
 
@@ -89,9 +95,9 @@ def test_a_failover_between_the_phases_is_no_error(
         return decide(self, *args)
 
     with pay(servers), heard(commit_pending, "errors") as pending:
-        write(1, ALL)
+        write(1, SHARDS)
         monkeypatch.setattr(Decisions, "decide", fail_over_and_decide)
-        write(2, ALL)
+        write(2, SHARDS)
         assert [set(errors) for errors in pending] == [{"pay-2", "pay-3"}]
         assert (stored(servers), servers.prepared()) == ([{1, 2}, {1}, {1}], 2)
         assert recover_until_none_is_left(servers) == (1, 0)
@@ -103,7 +109,7 @@ def test_without_semi_synchronous_replication_it_may_be_lost_which_a_check_tells
 ) -> None:
     """As any COMMIT that no replica has received: nothing on the new primary tells that it was ever there."""
     with pay(servers):
-        write(1, ALL)
+        write(1, SHARDS)
         assert check_prepared_transactions(databases=[LOGICAL]) == []
         cluster.wait_for_each_write_to_be_received(False)
         (message,) = check_prepared_transactions(databases=[LOGICAL])
@@ -112,7 +118,7 @@ def test_without_semi_synchronous_replication_it_may_be_lost_which_a_check_tells
         cluster.settle()
         cluster.replicas[0].sql("STOP SLAVE IO_THREAD")
         name = leave_prepared(2)
-        get_group(LOGICAL).directory.decisions.decide(name, "commit", ALL)  # type: ignore[union-attr]
+        get_group(LOGICAL).directory.decisions.decide(name, "commit", SHARDS)  # type: ignore[union-attr]
         servers.fail_over(cluster)
         recover_until_none_is_left(servers)
         assert stored(servers) == [{1, 2}, {1}, {1}]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from django.db import connections, transaction
 
+from horizon_shards import using_shard
+from horizon_shards.backends.sharded.twophase.recovery import recover
+from horizon_shards.directory import connection as directory_connection
+from horizon_shards.topology import get_group
 from tests.changed_databases import databases
 from tests.servers.clusters import Cluster
 from tests.servers.mariadb import Server
 from tests.servers.mysql import MySQL
 from tests.servers.postgresql import USER, PostgreSQL
+from tests.servers.postgresql import server as postgresql
+from tests.servers.processes import open_folder
+from tests.waiting import wait_until
 
 LOGICAL = "pay"
 SHARDS = ("pay-1", "pay-2", "pay-3")
@@ -140,7 +146,6 @@ class PostgreSQLs:
 @contextmanager
 def pay(servers: Any, entries: dict[str, dict[str, Any]] | None = None, **changes: Any) -> Iterator[None]:
     """The logical database ``pay`` on these servers, with empty tables; ``entries``: changes of the databases'."""
-    from horizon_shards.directory.connection import close_all
     from tests.fresh_directory import make_tables
 
     servers.create()
@@ -161,10 +166,13 @@ def pay(servers: Any, entries: dict[str, dict[str, Any]] | None = None, **change
         try:
             yield
         finally:
-            connections[LOGICAL].close()
             close_all()
-            for alias in aliases:
-                connections[alias].close()
+
+
+def close_all() -> None:
+    """Close the connections of this thread; the directory has some of its own."""
+    connections.close_all()
+    directory_connection.close_all()
 
 
 def write(number: int, shards: tuple[str, ...]) -> None:
@@ -175,8 +183,6 @@ def write(number: int, shards: tuple[str, ...]) -> None:
 
 
 def insert(number: int, shard: str) -> None:
-    from horizon_shards import using_shard
-
     with using_shard(shard, database=LOGICAL), connections[LOGICAL].cursor() as cursor:
         cursor.execute("INSERT INTO written VALUES (%s)", [number])
 
@@ -186,9 +192,39 @@ def shards_of(number: int) -> tuple[str, ...]:
     return (SHARDS, SHARDS[:2], SHARDS[1:], SHARDS[::-2])[number % 4]
 
 
-def make_postgresqls(folder: Path) -> PostgreSQLs:
-    """Two servers in new folders, started."""
-    servers = [PostgreSQL(folder / name) for name in ("p1", "p2")]
-    for server in servers:
-        server.start()
-    return PostgreSQLs(servers)
+def stored(servers: Any) -> list[set[int]]:
+    return [servers.numbers(alias) for alias in ("pay_1", "pay_2", "pay_3")]
+
+
+def decisions() -> list[str]:
+    directory = get_group(LOGICAL).directory
+    assert directory is not None
+    return [decision.outcome for decision in directory.decisions.all()]
+
+
+def gid() -> str:
+    """The name of the transaction that is open."""
+    found = connections[LOGICAL].transaction.gid  # type: ignore[attr-defined]
+    assert found
+    return str(found)
+
+
+def recover_until_none_is_left(servers: Any) -> tuple[int, int]:
+    """Committed and rolled back: a server may need a moment to notice that a client is gone."""
+    counted = [0, 0]
+
+    def none_is_left() -> bool:
+        result = recover(get_group(LOGICAL), wait_seconds=0)
+        counted[0] += result.committed
+        counted[1] += result.rolled_back
+        return not result.errors and not servers.prepared()
+
+    wait_until(none_is_left, "nothing is prepared")
+    return counted[0], counted[1]
+
+
+@contextmanager
+def two_postgresqls() -> Iterator[list[PostgreSQL]]:
+    """New servers for the block."""
+    with open_folder() as folder, postgresql(folder / "p1") as one, postgresql(folder / "p2") as other:
+        yield [one, other]

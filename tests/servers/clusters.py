@@ -192,6 +192,17 @@ class Clusters:
         return Cluster(name, [Server(self.folder / key, **entry) for key, entry in servers.items()], primary)
 
 
+@contextmanager
+def started(folder: Path, count: int, *, replicas: int) -> Iterator[Clusters]:
+    """New clusters for the block, also where not all of them start."""
+    clusters = Clusters(folder)
+    try:
+        clusters.up(count, replicas=replicas)
+        yield clusters
+    finally:
+        clusters.down()
+
+
 def noted(cluster: Cluster) -> dict[str, Any]:
     """What the state file says of a cluster."""
     servers = {s.name: {"port": s.port, "number": s.number, "domain": s.domain} for s in cluster.servers}

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.servers.clusters import FOLDER_VARIABLE, Clusters
+from tests.servers.clusters import FOLDER_VARIABLE, Clusters, started
 
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / f"horizon_shards_servers_{os.getuid()}"
 
@@ -64,14 +64,12 @@ def sizes(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command with the folder of new clusters in its environment; its exit code."""
     argv = command_of(arguments)
-    with tempfile.TemporaryDirectory(prefix="horizon_servers_") as folder:
-        clusters = Clusters(Path(folder) / "clusters")
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        try:
-            clusters.up(arguments.clusters, replicas=arguments.replicas)
-            return subprocess.call(argv, env={**os.environ, FOLDER_VARIABLE: str(clusters.folder)})
-        finally:
-            clusters.down()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with (
+        tempfile.TemporaryDirectory(prefix="horizon_servers_") as folder,
+        started(Path(folder) / "clusters", arguments.clusters, replicas=arguments.replicas) as clusters,
+    ):
+        return subprocess.call(argv, env={**os.environ, FOLDER_VARIABLE: str(clusters.folder)})
 
 
 def command_of(arguments: argparse.Namespace) -> list[str]:
@@ -86,8 +84,8 @@ def mysql(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{fetch()}\n")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="horizon_servers_") as folder, server(Path(folder) / "mysql") as started:
-        return subprocess.call(command_of(arguments), env={**os.environ, **environment(started)})
+    with tempfile.TemporaryDirectory(prefix="horizon_servers_") as folder, server(Path(folder) / "mysql") as one:
+        return subprocess.call(command_of(arguments), env={**os.environ, **environment(one)})
 
 
 def stack(arguments: argparse.Namespace) -> int:

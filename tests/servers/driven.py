@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,8 @@ class Driven:
 
     def wait(self) -> None:
         """Wait until it answers; raises with the end of its log."""
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                self.sql("SELECT 1")
-                return
-            except MySQLdb.OperationalError as error:
-                if self.process.pid() is None or time.monotonic() > give_up_at:
-                    log = (self.folder / "log").read_text(errors="replace")[-2_000:]
-                    raise RuntimeError(f"{self.name} does not answer ({error}):\n{log}") from error
-            time.sleep(0.05)
+        error = MySQLdb.OperationalError
+        self.process.wait_for_answer(lambda: self.sql("SELECT 1"), failing=error, log=self.folder / "log")
 
     def kill(self) -> None:
         """``kill -9``: what was not on disk is lost."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import boto3
 
 from tests.servers.processes import Process, free_ports
-from tests.waiting import PATIENCE_SECONDS
 
 REGION = "eu-west-1"
 PROGRAM = Path(sys.executable).with_name("ministack")
@@ -40,18 +38,10 @@ class Emulator:
             raise RuntimeError("ministack is missing: pip install ministack")
         place = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port)}
         self._process.start([str(PROGRAM)], log=self._log, environment={**os.environ, **place})
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while not self._answers():
-            if self._process.pid() is None or time.monotonic() > give_up_at:
-                raise RuntimeError(f"ministack does not answer:\n{self._log.read_text(errors='replace')[-2_000:]}")
-            time.sleep(0.05)
+        self._process.wait_for_answer(self._ask, failing=OSError, log=self._log)
 
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+    def _ask(self) -> None:
+        urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1).close()
 
     def end(self) -> None:
         self._process.end()

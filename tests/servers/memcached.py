@@ -6,11 +6,9 @@ import shutil
 import socket
 import socketserver
 import threading
-import time
 from pathlib import Path
 
 from tests.servers.processes import Process, free_ports
-from tests.waiting import PATIENCE_SECONDS
 
 PROGRAM = shutil.which("memcached") or shutil.which("memcached", path="/usr/bin:/usr/local/bin")
 
@@ -32,19 +30,13 @@ class Memcached:
         assert PROGRAM is not None
         options = ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "64", "-u", "root"]
         self.process.start([PROGRAM, *options], log=self._log)
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while not self._answers():
-            if time.monotonic() > give_up_at:
-                raise TimeoutError(f"memcached on {self.port} does not answer: {self._log.read_text()}")
-            time.sleep(0.01)
+        self.process.wait_for_answer(self._ask, failing=OSError, log=self._log)
 
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
-                connection.sendall(b"version\r\n")
-                return connection.recv(100).startswith(b"VERSION")
-        except OSError:
-            return False
+    def _ask(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            connection.sendall(b"version\r\n")
+            if not connection.recv(100).startswith(b"VERSION"):
+                raise ConnectionError("It says something else.")
 
     def kill(self) -> None:
         """End it; what it held is gone."""

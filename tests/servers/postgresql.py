@@ -7,15 +7,15 @@ import pwd
 import shutil
 import signal
 import subprocess
-import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from tests.servers.processes import Process, free_ports
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import wait_until
 
 USER = "app"
 #: Where Debian keeps the programs, which are not on a user's PATH.
@@ -62,20 +62,9 @@ class PostgreSQL:
         if not self.folder.exists():
             self.make()
         command = [*as_user(), program("postgres"), "-D", str(self.folder), "-p", str(self.port)]
-        self.process.start(command, log=self.folder.with_suffix(".log"))
-        self.wait()
-
-    def wait(self) -> None:
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                self.sql("SELECT 1")
-                return
-            except psycopg.OperationalError:
-                if self.process.pid() is None or time.monotonic() > give_up_at:
-                    log = self.folder.with_suffix(".log").read_text(errors="replace")[-2_000:]
-                    raise RuntimeError(f"{self.name} does not answer:\n{log}") from None
-            time.sleep(0.05)
+        log = self.folder.with_suffix(".log")
+        self.process.start(command, log=log)
+        self.process.wait_for_answer(lambda: self.sql("SELECT 1"), failing=psycopg.OperationalError, log=log)
 
     def kill(self) -> None:
         """``kill -9``, and wait until its children have noticed and ended: before, no server starts on its folder."""
@@ -89,6 +78,17 @@ class PostgreSQL:
         ) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def server(folder: Path, *, prepared: int = 50) -> Iterator[PostgreSQL]:
+    """A new server for the block."""
+    server = PostgreSQL(folder, prepared=prepared)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 def program(name: str) -> str:

@@ -8,11 +8,12 @@ import random
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 #: Below the ports that systems hand out by themselves: nobody's outgoing connection can take one.
 PORTS = range(20_000, 32_000)
@@ -61,6 +62,19 @@ class Process:
         self.send(number)
         wait_until(lambda: self.pid() is None, f"the process of {self.pid_file} has ended")
         self.pid_file.unlink(missing_ok=True)
+
+    def wait_for_answer(self, ask: Callable[[], object], *, failing: type[Exception], log: Path) -> None:
+        """Ask until that raises ``failing`` no more; where the process has ended or time is up, with the log's end."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                ask()
+                return
+            except failing as error:
+                if self.pid() is None or time.monotonic() > give_up_at:
+                    said = log.read_text(errors="replace")[-2_000:]
+                    raise RuntimeError(f"The server of {log} does not answer ({error}):\n{said}") from error
+            time.sleep(0.05)
 
     def freeze(self) -> None:
         """Stop it in its tracks: its connections stay open and nothing answers, from the return of this call on."""

@@ -138,16 +138,12 @@ class Stack:
 
     def wait(self) -> None:
         """Wait until the web server answers."""
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/t/track.js", timeout=PATIENCE_SECONDS).close()
-                return
-            except OSError as error:
-                if self.processes["web"].pid() is None or time.monotonic() > give_up_at:
-                    log = (self.folder / "web.log").read_text(errors="replace")[-2_000:]
-                    raise RuntimeError(f"The web server does not answer ({error}):\n{log}") from error
-            time.sleep(0.05)
+        page = f"{self.url}/t/track.js"
+        self.processes["web"].wait_for_answer(
+            lambda: urllib.request.urlopen(page, timeout=PATIENCE_SECONDS).close(),
+            failing=OSError,
+            log=self.folder / "web.log",
+        )
 
     def down(self) -> None:
         """End all that was started here, what serves before what is served."""
