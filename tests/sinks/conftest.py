@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from horizon_shards.exceptions import SinkError
 from horizon_shards.sinks import FirehoseSink, Record, lifetime, sink_of
+from horizon_shards.sinks.queued import QueuedSink
 from tests.servers.firehose import InThread
 
 MakeSink = Callable[..., FirehoseSink]
@@ -47,16 +48,21 @@ def make_sink(server: InThread) -> Iterator[MakeSink]:
 
     yield make
     for sink in made:
-        lifetime.forget(sink)
         sink._pending.linger_seconds = 0
         with suppress(SinkError):
             sink.flush(0.1)
-        sink._ending = True
-        with sink._pending.changed:
-            sink._pending.changed.notify_all()
-        for thread in sink._threads:
-            thread.join(60)
-        sink._spilling.close()
+        abandon(sink)
+
+
+def abandon(sink: QueuedSink) -> None:
+    """End its threads; what it could not send is given up."""
+    lifetime.forget(sink)
+    sink._ending = True
+    with sink._pending.changed:
+        sink._pending.changed.notify_all()
+    for thread in sink._threads:
+        thread.join(60)
+    sink._spilling.close()
 
 
 def record(number: int, *, shard: str = "a", text: str = "") -> Record:

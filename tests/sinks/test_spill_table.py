@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from horizon_shards.exceptions import ConfigurationError, SpillFailed
 from horizon_shards.signals import sink_failed
-from horizon_shards.sinks import BatchedDatabaseSink, FirehoseSink, lifetime
+from horizon_shards.sinks import BatchedDatabaseSink, FirehoseSink
 from horizon_shards.sinks.models import Spilled
 from horizon_shards.sinks.own_thread import OwnThread
 from tests.listening import heard
 from tests.servers.firehose import InThread
-from tests.sinks.conftest import MakeSink, record
+from tests.sinks.conftest import MakeSink, abandon, record
 from tests.sinks.models import Note
 from tests.sinks.processes import NEVER, end, numbers, read_until_put, start, wait_for
 from tests.waiting import wait_until
@@ -260,13 +260,7 @@ def test_what_no_database_takes_is_set_aside_and_not_sent_again() -> None:
         assert sink._spilling.adopt() == []
         assert Note.objects.count() == 1
     finally:
-        lifetime.forget(sink)
-        sink._ending = True
-        with sink._pending.changed:
-            sink._pending.changed.notify_all()
-        for thread in sink._threads:
-            thread.join(60)
-        sink._spilling.close()
+        abandon(sink)
 
 
 @pytest.mark.parametrize(
