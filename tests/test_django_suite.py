@@ -68,3 +68,5 @@ def test_the_page_keeps_the_other_mode(tmp_path: Path) -> None:
     assert "| basic | 2 | 2 |" in text
     assert "| basic | 1 | 1 |" not in text
     assert text.count("<!-- reference -->") == 1
+    assert "<!-- end of reference -->\n\n<!-- sharded -->\n" in text
+    assert text.endswith("<!-- end of sharded -->\n")

@@ -55,9 +55,8 @@ def write_page(page: Path, mode: str, verdicts: list[Verdict]) -> None:
     begin, end = f"<!-- {mode} -->", f"<!-- end of {mode} -->"
     before, _, rest = text.partition(begin)
     after = rest.partition(end)[2]
-    page.write_text(
-        f"{before.rstrip()}\n\n{begin}\n{_section(mode, verdicts)}\n{end}\n{after.lstrip()}", encoding="utf-8"
-    )
+    parts = [before.strip(), f"{begin}\n{_section(mode, verdicts)}\n{end}", after.strip()]
+    page.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
 
 
 def _section(mode: str, verdicts: list[Verdict]) -> str:
