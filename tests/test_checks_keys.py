@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -128,72 +129,70 @@ def test_the_type_is_that_of_the_field_a_foreign_key_refers_to() -> None:
     assert found(Unfit) == ["E205"]
 
 
+COMPUTED: dict[str, Any] = {
+    "default": lambda: models.IntegerField(db_default=1),
+    "generated": lambda: models.GeneratedField(
+        expression=models.F("base") + 1, output_field=models.IntegerField(), db_persist=True
+    ),
+}
+
+
 @isolated
-def test_a_key_that_the_database_computes() -> None:
+@pytest.mark.parametrize("make", COMPUTED.values(), ids=COMPUTED)
+def test_a_key_that_the_database_computes(make: Any) -> None:
     class Computed(Sharded):
         id = ShardedIdField(primary_key=True)
-        site = models.IntegerField(db_default=1)
+        base = models.IntegerField()
+        site = make()
         Sharding = Keyed
 
     assert found(Computed) == ["E212"]
 
 
-@isolated
-def test_a_generated_key() -> None:
-    class Generated(Sharded):
-        id = ShardedIdField(primary_key=True)
-        base = models.IntegerField()
-        site = models.GeneratedField(
-            expression=models.F("base") + 1, output_field=models.IntegerField(), db_persist=True
-        )
-        Sharding = Keyed
-
-    assert found(Generated) == ["E212"]
-
-
 MYSQL = {**sqlite("mysqlish"), "ENGINE": "tests.mysql_named"}
 
 
-@isolated
-@pytest.mark.parametrize(
-    ("collation", "codes"), [(None, ["W206"]), ("utf8mb4_general_ci", ["W206"]), ("utf8mb4_bin", []), ("binary", [])]
-)
-def test_a_text_key_on_mysql(collation: str | None, codes: list[str]) -> None:
-    class Text(Sharded):
+def keyed_by(field: models.Field[Any, Any]) -> type[models.Model]:
+    """A model of a group without a directory."""
+
+    class Tenanted(Sharded):
         id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-        tenant = models.CharField(max_length=9, db_collation=collation)
+        tenant = field
 
         class Sharding:
             database = "log"
             key = "tenant"
 
+    return Tenanted
+
+
+def text(collation: str | None) -> models.CharField[str, str]:
+    return models.CharField(max_length=9, db_collation=collation)
+
+
+@pytest.fixture
+def on_mysql() -> Iterator[None]:
+    """What says to be MySQL below that group."""
     with databases(log=copy.deepcopy(connections.settings["log"]), log_1=MYSQL, log_2=MYSQL):
-        assert found(Text) == codes
+        yield
+
+
+@isolated
+@pytest.mark.usefixtures("on_mysql")
+@pytest.mark.parametrize(
+    ("collation", "codes"), [(None, ["W206"]), ("utf8mb4_general_ci", ["W206"]), ("utf8mb4_bin", []), ("binary", [])]
+)
+def test_a_text_key_on_mysql(collation: str | None, codes: list[str]) -> None:
+    assert found(keyed_by(text(collation))) == codes
 
 
 @isolated
 @pytest.mark.parametrize(("collation", "codes"), [(None, []), ("NOCASE", ["W206"])])
 def test_a_text_key_elsewhere(collation: str | None, codes: list[str]) -> None:
-    class Text(Sharded):
-        id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-        tenant = models.CharField(max_length=9, db_collation=collation)
-
-        class Sharding:
-            database = "log"
-            key = "tenant"
-
-    assert found(Text) == codes
+    assert found(keyed_by(text(collation))) == codes
 
 
 @isolated
+@pytest.mark.usefixtures("on_mysql")
 def test_a_number_as_key_on_mysql_has_no_collation() -> None:
-    class Number(Sharded):
-        id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-        tenant = models.IntegerField()
-
-        class Sharding:
-            database = "log"
-            key = "tenant"
-
-    with databases(log=copy.deepcopy(connections.settings["log"]), log_1=MYSQL, log_2=MYSQL):
-        assert found(Number) == []
+    assert found(keyed_by(models.IntegerField())) == []
