@@ -12,6 +12,11 @@ WINDOW = "r_Window_function_synopsis.html"
 #: Functions with a FROM of their own.
 WITH_FROM = {"EXTRACT", "SUBSTRING", "TRIM", "OVERLAY"}
 CHANGES = {"INSERT", "UPDATE", "DELETE", "MERGE"}
+#: Behind these a name with a parenthesis is that of a table with its columns, or of a CTE.
+NAMING = frozenset(
+    ["INTO", "TABLE", "REFERENCES", "JOIN", "COPY", "VIEW", "EXISTS", "CONSTRAINT", ".", "SCHEMA", "WITH"]
+)
+KNOWN = FUNCTIONS | LEADER_ONLY
 
 
 def on_compute_nodes(tokens: list[Token]) -> bool:
@@ -57,43 +62,27 @@ def broken_calls(tokens: list[Token]) -> Iterator[tuple[str, str]]:
         name = token.text.lower()
         if token.kind != "word" or tokens[position + 1].text != "(" or name in SYNTAX:
             continue
-        # A table or column list: INSERT INTO t (..), REFERENCES t (..), a CTE.
-        before = tokens[position - 1].upper if position else ""
-        if before in {
-            "INTO",
-            "TABLE",
-            "REFERENCES",
-            "JOIN",
-            "COPY",
-            "VIEW",
-            "EXISTS",
-            "CONSTRAINT",
-            ".",
-            "SCHEMA",
-            "WITH",
-        }:
+        if position and tokens[position - 1].upper in NAMING:
             continue
         if name in LEADER_ONLY and distributed:
             yield (
                 "leader-only",
                 f"{name}() runs on the leader node, not over tables (c_SQL_functions_leader_node_only.html).",
             )
-        elif name not in FUNCTIONS | LEADER_ONLY:
+        elif name not in KNOWN:
             yield "function", f"{name}() is no function of Redshift (c_SQL_functions.html)."
         yield from _window(tokens, position, name)
 
 
 def _window(tokens: list[Token], position: int, name: str) -> Iterator[tuple[str, str]]:
+    if name in {"lag", "lead"} and arguments(tokens, position + 1) > 2:
+        yield "lag-default", f"{name.upper()} has no default ({WINDOW})."
     after = closing(tokens, position + 1) + 1
     if after + 1 >= len(tokens) or tokens[after].upper != "OVER" or tokens[after + 1].text != "(":
-        if name in {"lag", "lead"} and arguments(tokens, position + 1) > 2:
-            yield "lag-default", f"{name.upper()} has no default ({WINDOW})."
         return
     inner = " ".join(token.upper for token in tokens[after + 1 : closing(tokens, after + 1)])
     if name in FRAMED and "ORDER BY" in inner and "ROWS" not in inner:
         yield "window-frame", f"{name.upper()} over an order needs an explicit frame ({WINDOW})."
-    if name in {"lag", "lead"} and arguments(tokens, position + 1) > 2:
-        yield "lag-default", f"{name.upper()} has no default ({WINDOW})."
 
 
 def arguments(tokens: list[Token], start: int) -> int:

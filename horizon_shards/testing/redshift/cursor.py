@@ -66,11 +66,12 @@ class StrictCursor(PostgreSQLCursor):
             raise
         self._beside("COMMIT")
 
-    def _beside(self, sql: str) -> None:
-        """Run a statement on another cursor: the rows of the last one stay."""
+    def _beside(self, sql: str) -> list[Any]:
+        """The rows of a statement on another cursor: those of the last one stay."""
         plain: Any = PostgreSQLCursor
         with plain(self.connection) as cursor:
             cursor.execute(sql)
+            return list(cursor.fetchall()) if cursor.description else []
 
     def _translated(self, sql: str, **kwargs: Any) -> None:
         if (engine := engine_of(sql)) is not None:
@@ -108,10 +109,7 @@ class StrictCursor(PostgreSQLCursor):
             raise RedshiftRefuses(refusals, sql)
 
     def _has_open_cursor(self) -> bool:
-        plain: Any = PostgreSQLCursor
-        with plain(self.connection) as cursor:
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_catalog.pg_cursors)")
-            return bool(cursor.fetchone()[0])
+        return bool(self._beside("SELECT 1 FROM pg_catalog.pg_cursors LIMIT 1"))
 
     def _run(self, sql: str, **kwargs: Any) -> Any:
         try:
