@@ -34,7 +34,7 @@ autocommit_in_foreign_atomic = Signal()
 sink_delivered = Signal()
 
 #: A sink could not hand on (all of) a batch, and will try again. ``sender``: the sink; ``stream``, ``records`` (a
-#: count), ``error``.
+#: count; 0: what it had spilled cannot be read, or not be deleted), ``error``.
 sink_failed = Signal()
 
 #: Records that their database will never take. ``sender``: the sink; ``lines`` (of JSON), ``error``.
