@@ -70,6 +70,11 @@ class ShardConfig:
     weight: int = 1
     accepts_new_keys: bool = True
 
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The primary, then the replicas."""
+        return (self.primary, *self.replicas)
+
 
 @dataclass(frozen=True, slots=True)
 class ReadsConfig:
@@ -172,7 +177,7 @@ def _read_shards(shards: Any, where: str) -> tuple[ShardConfig, ...]:
     configs = tuple(_read_shard(name, entry, f"{where}['SHARDS']") for name, entry in shards.items())
     used: dict[str, str] = {}
     for shard in configs:
-        for alias in (shard.primary, *shard.replicas):
+        for alias in shard.aliases:
             if alias in used:
                 raise ConfigurationError(f"{where}: database {alias!r} is used by {used[alias]!r} and {shard.name!r}.")
             used[alias] = shard.name

@@ -89,7 +89,7 @@ class Topology:
         self.physical: dict[str, tuple[Group, ShardConfig]] = {}
         for group in self.groups.values():
             for shard in group.shards.values():
-                for alias in (shard.primary, *shard.replicas):
+                for alias in shard.aliases:
                     self._own(alias, group, shard)
 
     def _own(self, alias: str, group: Group, shard: ShardConfig) -> None:

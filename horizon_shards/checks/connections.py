@@ -44,7 +44,7 @@ def check_servers(*, databases: Sequence[str] | None = None, **kwargs: Any) -> l
 
 def _physical(databases: Sequence[str]) -> list[str]:
     shards = [shard for group in readable_groups() if group.alias in databases for shard in group.config.shards]
-    return [alias for shard in shards for alias in (shard.primary, *shard.replicas)]
+    return [alias for shard in shards for alias in shard.aliases]
 
 
 def _limit_of(alias: str) -> int | None:

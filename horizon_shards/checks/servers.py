@@ -77,6 +77,6 @@ def _server(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _aliases(config: GroupConfig) -> list[str]:
-    found = [alias for shard in config.shards for alias in (shard.primary, *shard.replicas)]
+    found = [alias for shard in config.shards for alias in shard.aliases]
     directory = config.directory
     return [*found, directory] if directory is not None and directory not in found else found

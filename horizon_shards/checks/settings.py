@@ -115,7 +115,7 @@ def _is_twice(alias: str) -> bool:
 def _engines(config: conf.GroupConfig) -> Iterator[CheckMessage]:
     vendors: dict[str, str] = {}
     for shard in config.shards:
-        for alias in (shard.primary, *shard.replicas):
+        for alias in shard.aliases:
             vendors.setdefault(vendor_of(alias), alias)
     if len(vendors) > 1:
         listed = ", ".join(f"{alias!r} is {vendor}" for vendor, alias in vendors.items())
