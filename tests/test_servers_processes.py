@@ -38,6 +38,18 @@ def test_one_that_ended_by_itself_is_gone(process: Process, tmp_path: Path) -> N
     wait_until(lambda: process.pid() is None, "it is gone")
 
 
+def test_one_that_ended_before_it_answered_is_told_with_its_log(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask() -> None:
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr("tests.servers.processes.PATIENCE_SECONDS", 100_000)
+    process.start([sys.executable, "-c", "raise SystemExit('no such disk')"], log=tmp_path / "log")
+    with pytest.raises(RuntimeError, match=r"does not answer \(refused\):\nno such disk"):
+        process.wait_for_answer(ask, failing=ConnectionError, log=tmp_path / "log")
+
+
 def test_another_process_with_the_noted_pid_is_left_alone(process: Process) -> None:
     foreign = subprocess.Popen(SLEEPING)
     try:
