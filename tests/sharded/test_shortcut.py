@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Any
+
 import pytest
 from django.db import connections
 from django.db.models import Count, Model, Q, Value
@@ -140,3 +143,16 @@ def test_a_plan_is_forgotten_with_the_answer_it_rests_on(tags: list[Tag]) -> Non
         list(own.all())
     with limited("track", max_rows=1):
         assert len(own.all()) == 3
+
+
+def test_a_plan_follows_its_bucket(tags: list[Tag], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever table the directory has by now decides, for a key as for an id."""
+    mapping: Any = get_group("track").mapping
+    here = mapping.place(tags[0].site_id)
+    there = next(shard for shard in get_group("track").shard_names if shard != here)
+    rows = Tag.objects.filter(site=tags[0].site_id), Tag.objects.filter(pk=tags[0].pk)
+    with assert_single_shard(here):
+        assert all(map(len, rows))
+    monkeypatch.setattr(mapping, "_cached", ((there,) * mapping.buckets, inf))
+    with assert_single_shard(there):
+        assert not any(list(own.all()) for own in rows)

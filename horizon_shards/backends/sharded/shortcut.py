@@ -42,10 +42,21 @@ def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | No
         placement = placement_of(model)
     if placement is None or placement.group is not group or len(placement.key) != 1:
         return None
-    named = _named(query.where, placement)
-    if named is None or (plan := _remembered(placement, operation, *named)) is None:
+    if (named := _named(query.where, placement)) is None:
         return None
-    if operation == "update":
+    is_bucket, value = named
+    # Equal values of different types (1, True) are not the same key.
+    name = (placement.model, operation, is_bucket, type(value), value)
+    stamp = group.mapping.stamp()
+    plan: Plan | None
+    try:
+        known, plan = group.plans.get(name, (None, None))
+    except TypeError:  # an unhashable value
+        return None
+    if stamp is None or known is not stamp:
+        plan = _make(placement, operation, is_bucket, value)
+        _remember(group, name, stamp, plan)
+    if plan is not None and operation == "update":
         check_update(query, placement)
     return plan
 
@@ -57,23 +68,11 @@ def adds_no_joins(query: Any) -> bool:
     return not (query.default_ordering and query.model._meta.ordering)
 
 
-def _remembered(placement: Placement, operation: Operation, is_bucket: bool, value: Any) -> Plan | None:
-    """The plan for a key's value or a bucket, made once for as long as the mapping's answer holds."""
-    group = placement.group
-    # Equal values of different types (1, True) are not the same key.
-    name = (placement.model, operation, is_bucket, type(value), value)
-    stamp = group.mapping.stamp()
-    plan: Plan | None
-    try:
-        known, plan = group.plans.get(name, (None, None))
-    except TypeError:  # an unhashable value
-        return None
-    if stamp is None or known is not stamp:
-        plan = _make(placement, operation, is_bucket, value)
-        if len(group.plans) >= MAX_PLANS:
-            group.plans.clear()
-        group.plans[name] = (stamp, plan)
-    return plan
+def _remember(group: Group, name: Any, stamp: object, plan: Plan | None) -> None:
+    """Keep a plan for as long as the mapping's answer holds."""
+    if len(group.plans) >= MAX_PLANS:
+        group.plans.clear()
+    group.plans[name] = (stamp, plan)
 
 
 def _make(placement: Placement, operation: Operation, is_bucket: bool, value: Any) -> Plan | None:
@@ -124,19 +123,17 @@ def _named(where: Any, placement: Placement) -> tuple[bool, Any] | None:
     """The value that the key must have, or (True, the bucket) of a row's id; None where anything is not plain."""
     if where.negated or where.connector != AND:
         return None
-    found = None
+    found: tuple[bool, Any] | None = None
     for leaf in where.children:
         lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
-        if type(lhs) is not Col or isinstance(rhs, list | tuple) or hasattr(rhs, "as_sql"):
+        if type(lhs) is not Col or isinstance(rhs, (list, tuple)) or hasattr(rhs, "as_sql"):
             return None
-        if found is None and isinstance(leaf, Exact) and leaf.lookup_name == "exact" and not leaf.bilateral_transforms:
-            found = _named_by(str(lhs.target.column), rhs, placement)
+        exact = isinstance(leaf, Exact) and leaf.lookup_name == "exact" and not leaf.bilateral_transforms
+        if found or rhs is None or not exact:
+            continue
+        column: Any = lhs.target.column
+        if column == placement.key_columns[0]:
+            found = False, rhs
+        elif (field := placement.bucket_columns.get(column)) and (bucket := field.bucket_of(rhs)) is not None:
+            found = True, bucket
     return found
-
-
-def _named_by(column: str, value: Any, placement: Placement) -> tuple[bool, Any] | None:
-    if column == placement.key_columns[0]:
-        return None if value is None else (False, value)
-    field = placement.bucket_columns.get(column)
-    bucket = None if field is None or value is None else field.bucket_of(value)
-    return None if bucket is None else (True, bucket)
