@@ -12,8 +12,8 @@ from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards.backends.sharded.finish import Finish
 from horizon_shards.backends.sharded.gather import Scattered
+from horizon_shards.backends.sharded.kinds import output_field
 from horizon_shards.backends.sharded.layout import Layout
-from horizon_shards.backends.sharded.order import output_field
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_windows, groups_are_whole, rows_are_disjoint
 from horizon_shards.backends.sharded.tables import Tables

@@ -12,8 +12,9 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Cast
 
 from horizon_shards.backends.sharded.equality import groupable
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key
-from horizon_shards.backends.sharded.order import TEXT, comparable, internal_type, nulls_first, output_field
+from horizon_shards.backends.sharded.order import comparable, nulls_first
 from horizon_shards.backends.sharded.partials import (
     Partial,
     Split,

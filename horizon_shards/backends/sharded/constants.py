@@ -10,13 +10,8 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from horizon_shards.backends.sharded.order import (
-    collation_of,
-    collation_sql,
-    database_collation,
-    internal_type,
-    output_field,
-)
+from horizon_shards.backends.sharded.collations import collation_of, collation_sql, database_collation
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
 
 T = TypeVar("T")
 Row = Sequence[Any]

@@ -7,15 +7,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from horizon_shards.backends.sharded.order import (
-    TEXT,
-    Comparable,
-    Hidden,
-    collation_of,
-    comparable,
-    internal_type,
-    output_field,
-)
+from horizon_shards.backends.sharded.collations import Hidden, collation_of
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.order import Comparable, comparable
 
 
 def equatable(expression: Any, connection: Any, *, what: str) -> Comparable:

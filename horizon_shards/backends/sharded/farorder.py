@@ -11,9 +11,10 @@ from django.db import connections
 from django.db.models import BinaryField, F
 from django.db.models.expressions import Col, Expression
 
+from horizon_shards.backends.sharded.kinds import source_of
 from horizon_shards.backends.sharded.leaving import Edge, aliases_in, refusal
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key, too_many_rows
-from horizon_shards.backends.sharded.order import comparable, nulls_first, source_of
+from horizon_shards.backends.sharded.order import comparable, nulls_first
 from horizon_shards.backends.sharded.rewrite import with_parts
 from horizon_shards.backends.sharded.steps import home_of
 

@@ -11,9 +11,10 @@ from django.db.models.expressions import ColPairs
 from horizon_shards.backends.sharded.equality import groupable
 from horizon_shards.backends.sharded.finish import Finish
 from horizon_shards.backends.sharded.gather import RowsOfShards
+from horizon_shards.backends.sharded.kinds import source_of
 from horizon_shards.backends.sharded.layout import Layout
 from horizon_shards.backends.sharded.merge import SortColumn, distinct_rows, sort_key, too_many_rows
-from horizon_shards.backends.sharded.order import nulls_first, orderable, source_of
+from horizon_shards.backends.sharded.order import nulls_first, orderable
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_windows
 from horizon_shards.backends.sharded.ranking import with_ranks

@@ -12,7 +12,7 @@ from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.apart import partial_over
 from horizon_shards.backends.sharded.equality import groupable
-from horizon_shards.backends.sharded.order import internal_type, output_field, source_of
+from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import Partial, Templated
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.walk import below, columns_in

@@ -15,7 +15,7 @@ from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import AND, XOR, NothingNode, WhereNode
 
-from horizon_shards.backends.sharded.order import internal_type, output_field
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
 from horizon_shards.backends.sharded.steps import home_of, of_one_type
 from horizon_shards.backends.sharded.tables import join_is_colocated
 from horizon_shards.backends.sharded.walk import below, contents_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from horizon_shards.backends.sharded.order import Descending
+from horizon_shards.backends.sharded.keys import Descending
 from horizon_shards.exceptions import RowLimitExceeded
 
 Row = Sequence[Any]

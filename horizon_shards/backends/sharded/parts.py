@@ -10,16 +10,12 @@ from django.db.models import BinaryField
 from django.db.models.expressions import Col, ColPairs, Value
 
 from horizon_shards import context
+from horizon_shards.backends.sharded.collations import collation_of
 from horizon_shards.backends.sharded.equality import equatable
+from horizon_shards.backends.sharded.keys import sqlite_value
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key, too_many_rows
-from horizon_shards.backends.sharded.order import (
-    TEXT,
-    Comparable,
-    collation_of,
-    internal_type,
-    output_field,
-    sqlite_value,
-)
+from horizon_shards.backends.sharded.order import Comparable
 from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported

@@ -12,8 +12,9 @@ from django.db.models.expressions import ColPairs, Ref
 from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import RowsOfShards
+from horizon_shards.backends.sharded.kinds import source_of
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows
-from horizon_shards.backends.sharded.order import nulls_first, orderable, source_of
+from horizon_shards.backends.sharded.order import nulls_first, orderable
 from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_groups, check_windows, rows_are_disjoint

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import BigIntegerField, Count, Func, StdDev, Sum, Variance
 
-from horizon_shards.backends.sharded.order import internal_type, output_field
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
 from horizon_shards.backends.sharded.partials import Partial, of_kind, sources_of
 
 #: What SQLite's whole numbers are taken apart by, so that neither part of a sum is beyond 64 bits.

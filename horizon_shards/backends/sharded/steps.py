@@ -15,7 +15,7 @@ from django.db.models.lookups import In
 from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.bound import BoundIn, NeverValue, PendingIn, PendingValue, bound_exists
-from horizon_shards.backends.sharded.order import PLAIN, TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.kinds import PLAIN, TEXT, internal_type, output_field
 from horizon_shards.backends.sharded.tables import model_of
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 

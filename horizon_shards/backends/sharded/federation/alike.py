@@ -29,6 +29,7 @@ from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import NothingNode, WhereNode
 
+from horizon_shards.backends.sharded.collations import collation_of
 from horizon_shards.backends.sharded.federation.storage import (
     connection_of,
     inside,
@@ -36,8 +37,9 @@ from horizon_shards.backends.sharded.federation.storage import (
     is_equatable,
     kind_of,
 )
+from horizon_shards.backends.sharded.kinds import TEXT
 from horizon_shards.backends.sharded.leaving import PLAIN_LOOKUPS
-from horizon_shards.backends.sharded.order import TEXT, collation_of, comparable, nulls_first
+from horizon_shards.backends.sharded.order import comparable, nulls_first
 from horizon_shards.backends.sharded.partials import condition_of
 from horizon_shards.backends.sharded.steps import WHOLE, of_one_type
 from horizon_shards.backends.sharded.walk import Contents, columns_in

@@ -16,7 +16,7 @@ from horizon_shards.backends.sharded.federation.private import PrivateDatabase
 from horizon_shards.backends.sharded.federation.pushdown import conditions_on
 from horizon_shards.backends.sharded.federation.refusals import gathering
 from horizon_shards.backends.sharded.federation.storage import home_of_model
-from horizon_shards.backends.sharded.order import internal_type
+from horizon_shards.backends.sharded.kinds import internal_type
 from horizon_shards.context import whole_results
 from horizon_shards.exceptions import RowLimitExceeded
 

@@ -19,7 +19,9 @@ from horizon_shards.backends.sharded.federation.storage import (
     kind_of,
     stored_as,
 )
-from horizon_shards.backends.sharded.order import Comparable, FilledUp, output_field
+from horizon_shards.backends.sharded.keys import FilledUp
+from horizon_shards.backends.sharded.kinds import output_field
+from horizon_shards.backends.sharded.order import Comparable
 from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.steps import WHOLE
 from horizon_shards.exceptions import QueryNotSupported

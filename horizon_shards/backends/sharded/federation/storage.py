@@ -16,7 +16,8 @@ from django.utils.duration import duration_microseconds
 
 from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.foreign import RelatedKey
-from horizon_shards.backends.sharded.order import TEXT, Comparable, comparable, internal_type, output_field, source_of
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field, source_of
+from horizon_shards.backends.sharded.order import Comparable, comparable
 from horizon_shards.backends.sharded.steps import WHOLE, selected_column
 from horizon_shards.backends.sharded.walk import columns_in
 from horizon_shards.exceptions import QueryNotSupported
