@@ -200,6 +200,33 @@ def test_a_transaction_that_meets_a_shard_that_is_down_changes_nothing(tags: lis
         assert Tag.objects.get(pk=here.pk).name == "x"
 
 
+class FailoverError(Exception):
+    """As AWS's wrapper raises it: Django makes no error of its own of it."""
+
+    __module__ = "aws_advanced_python_wrapper"
+
+
+def test_an_error_that_is_none_of_djangos_names_the_shard(tags: list[Tag], told: list[Any]) -> None:
+    here = next(tag for tag in tags if shard_of(tag.site_id) == "track-3")
+
+    def fail(*call: Any) -> None:
+        raise FailoverError("The active connection has changed.")
+
+    with connections[get_group("track").primaries["track-3"]].execute_wrapper(fail):
+        for ask in (
+            Tag.objects.count,
+            lambda: list(Tag.objects.order_by("name")),
+            lambda: Tag.objects.get(pk=here.pk),
+            lambda: Tag.objects.filter(site=here.site_id).count(),
+            lambda: Tag.objects.update(name="y"),
+        ):
+            with pytest.raises(FailoverError, match=r"^shard 'track-3' .*: The active") as caught:
+                ask()
+            assert vars(caught.value)["shard"] == "track-3"
+    assert told == [("track", "track-3", "FailoverError")] * 5
+    assert Tag.objects.filter(name="x").count() == 60
+
+
 # A shard that misses a table.
 
 

@@ -23,6 +23,8 @@ T = TypeVar("T")
 #: Errors that are about the logical database, not about one shard.
 OURS = (HorizonShardsError, TransactionManagementError)
 
+WRAPPER = "aws_advanced_python_wrapper"
+
 #: Blocks that surround what runs on several shards, each called with the logical alias and the shards; the threads
 #: of the shards see their context variables.
 around_scatter: list[Callable[[str, Sequence[str]], AbstractContextManager[None]]] = []
@@ -63,7 +65,7 @@ class Run(Generic[T]):
         """Put the shard's name into an error."""
         try:
             yield
-        except Error as error:
+        except Exception as error:
             # That a query was cancelled is no failure of its shard.
             if not self.is_stopping:
                 name_shard(error, self.group, shard, self.connections[shard].alias)
@@ -130,9 +132,14 @@ def close_answers(futures: Iterable[Future[Any]]) -> None:
                 future.result().close()
 
 
+def is_of_database(error: BaseException) -> bool:
+    """Whether a database raised the error. Those of AWS's wrapper about failovers are none of Django's."""
+    return isinstance(error, Error) or type(error).__module__.partition(".")[0] == WRAPPER
+
+
 def name_shard(error: BaseException, group: Group, shard: str, alias: str) -> None:
     """Put the shard and its database into the message of a database error, once."""
-    if not isinstance(error, Error) or isinstance(error, OURS) or getattr(error, "shard", None) is not None:
+    if not is_of_database(error) or isinstance(error, OURS) or getattr(error, "shard", None) is not None:
         return
     error.shard = shard  # type: ignore[attr-defined]
     name = f"shard {shard!r} (database {alias!r}): "

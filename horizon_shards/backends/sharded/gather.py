@@ -10,11 +10,10 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import Error
 from django.db.models import Value
 from django.db.models.sql.constants import CURSOR, GET_ITERATOR_CHUNK_SIZE, MULTI, NO_RESULTS, SINGLE
 
-from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
+from horizon_shards.backends.sharded.execute import is_of_database, name_shard, run_on_shards
 from horizon_shards.backends.sharded.flight.question import Question
 from horizon_shards.backends.sharded.merge import too_many_rows
 from horizon_shards.backends.sharded.plan import Merge, Plan, Statement
@@ -54,7 +53,7 @@ class Scattered:
         """Name the shard that the SQL is made for: making it can ask its server."""
         try:
             yield
-        except Error as error:
+        except Exception as error:
             name_shard(error, self.logical.group, self.plan.shards[0], self.connection.alias)
             raise
 
@@ -87,7 +86,9 @@ class Scattered:
             return run_on_shards(self.logical.group, connections, job)
         except ScatterTimeout:
             raise
-        except Error:
+        except Exception as error:
+            if not is_of_database(error):
+                raise
             for replica in replicas:
                 self.logical.leave_replica(replica)
         return self.run_on(self.logical.enlist(self.plan.shards, write=False), job)

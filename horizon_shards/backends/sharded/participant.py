@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import Error
 
+from horizon_shards.backends.sharded.execute import is_of_database
 from horizon_shards.backends.sharded.querylog import logged_by_shard_only
 from horizon_shards.backends.sharded.twophase.branches import Branch
 
@@ -152,7 +153,9 @@ class Participant:
     def _drop_or_roll_back(self) -> None:
         try:
             self.connection.rollback() if self.branch is None else self.branch.rollback(self.connection)
-        except Error:
+        except Exception as error:
+            if not is_of_database(error):
+                raise
             self.drop()
 
     def _leave(self) -> None:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from django.db import Error
 from django.db.models.sql import Query
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 
-from horizon_shards.backends.sharded.execute import name_shard
+from horizon_shards.backends.sharded.execute import is_of_database, name_shard
 from horizon_shards.backends.sharded.federation.refusals import limit_of
 from horizon_shards.backends.sharded.federation.select import OrFederated
 from horizon_shards.backends.sharded.foreign import ForeignRelations
@@ -44,7 +43,9 @@ class OneShard:
         primary, self.connection, self.is_on_replica = self.connection, replica, True
         try:
             return True, super().execute_sql(*args, **kwargs)  # type: ignore[misc]
-        except Error:
+        except Exception as error:
+            if not is_of_database(error):
+                raise
             self.logical.leave_replica(replica)
             self.connection, self.is_on_replica = primary, False
             return False, None
@@ -67,7 +68,7 @@ class BareRead(OneShard):
         self.logical.enter_compiled(shard, self.connection)
         try:
             return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]
-        except Error as error:
+        except Exception as error:
             name_shard(error, self.group, shard, self.connection.alias)
             raise
 
@@ -110,7 +111,7 @@ class SingleShard(ForeignRelations, OneShard):
                 # Django looks for the transaction of select_for_update() while compiling.
                 self.logical.enter(shard, write=not self.is_running)
             return super().execute_sql(*args, **kwargs)  # type: ignore[misc]
-        except Error as error:
+        except Exception as error:
             name_shard(error, self.group, shard, self.connection.alias)
             raise
 

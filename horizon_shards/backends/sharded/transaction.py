@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import Error, IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.execute import name_shard, run_on_shards
@@ -169,7 +169,7 @@ class ShardedTransaction:
         def end(shard: str, connection: Any) -> BaseException | None:
             try:
                 by_shard[shard].commit()
-            except Error as error:
+            except Exception as error:
                 # Not to the others: an error would cancel them.
                 name_shard(error, self.group, shard, connection.alias)
                 return error
