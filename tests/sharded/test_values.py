@@ -8,6 +8,7 @@ import pytest
 from django.db import NotSupportedError, connections
 from django.test.utils import CaptureQueriesContext
 
+from horizon_shards.exceptions import QueryNotSupported
 from tests.shop.models import Country, Site, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
@@ -56,6 +57,18 @@ def test_rows_that_are_distinct_by_fields_are_counted_over_all_shards(visits: li
     assert Visit.objects.order_by("path", "pk").distinct("path")[1:].count() == 4
     assert Visit.objects.distinct("site", "path").count() == 60
     assert Visit.objects.distinct("visitor__name").count() == 12
+
+
+def test_fields_that_lead_to_rows_of_other_shards_are_refused(visits: list[Visit]) -> None:
+    """Django joins them as late as it writes DISTINCT ON."""
+    if not connections["track"].features.can_distinct_on_fields:
+        pytest.skip("PostgreSQL's alone")
+    for rows in (Country.objects.distinct("id", "visit__path"), Visit.objects.distinct("country__visit__ms")):
+        with pytest.raises(QueryNotSupported):
+            list(rows)
+        with pytest.raises(QueryNotSupported):
+            rows.count()
+    assert Country.objects.filter(visit__ms=1).distinct("visit__path").count() == 1
 
 
 def test_a_subquery_of_rows_that_are_distinct_by_fields(visits: list[Visit]) -> None:

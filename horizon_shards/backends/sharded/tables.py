@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldError
 from django.db.models import Model
 from django.db.models.sql import Query
 from django.db.models.sql.constants import LOUTER
@@ -28,6 +28,8 @@ class Tables:
             self.by_alias[next(iter(query.alias_map), model._meta.db_table)] = self.base
         if len(query.alias_map) > 1:
             self.add_joins()
+        if query.distinct_fields:
+            _check_distinct(query, database)
 
     @property
     def sharded(self) -> bool:
@@ -118,6 +120,16 @@ def model_of(query: Any) -> Any:
     if first is None or first.parent_alias is not None or first.table_name == query.get_meta().db_table:
         return query.model
     return model_of_table(first.table_name) or query.model
+
+
+def _check_distinct(query: Query, database: str) -> None:
+    """Raise where ``distinct("field")`` joins, while compiling, what it may not."""
+    other = query.clone()
+    other.distinct_fields = ()
+    with suppress(FieldError):  # which compiling raises
+        for name in query.distinct_fields:
+            other.resolve_ref(name, allow_joins=True)
+    Tables(other, database)
 
 
 def check_joins_of_compiling(query: Query, database: str, connection: Any) -> None:
