@@ -52,12 +52,15 @@ def cluster() -> Iterator[Cluster]:
     cluster.primary.sql("DROP DATABASE IF EXISTS app", "CREATE DATABASE app")
     cluster.settle()
     yield cluster
-    if cluster.primary.process.pid() is None:
-        cluster.promote()
-    for replica in cluster.replicas:
-        replica.thaw()
-        cluster.rejoin(replica)
-    clusters.save()
+    try:
+        if cluster.primary.process.pid() is None:
+            cluster.promote()
+        for replica in cluster.replicas:
+            replica.thaw()
+            cluster.rejoin(replica)
+    finally:
+        # The next test has to know the primary even where a replica does not come back.
+        clusters.save()
 
 
 @pytest.fixture
