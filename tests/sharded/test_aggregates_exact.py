@@ -114,6 +114,10 @@ def test_an_average_of_numbers_whose_sum_is_beyond_64_bits(sites: list[Site]) ->
     )
     groups = {row["name"]: row["a"] for row in Visitor.objects.values("name").annotate(a=Avg("pk"))}
     assert groups == {f"x{n}": pytest.approx(statistics.mean(ids[n::2]), rel=1e-15) for n in range(2)}
+    assert Visitor.objects.aggregate(a=Avg("pk", distinct=True), n=Count("name", distinct=True)) == {
+        "a": pytest.approx(statistics.mean(ids), rel=1e-15),
+        "n": 2,
+    }
     assert Visitor.objects.filter(name="y").aggregate(a=Avg("pk")) == {"a": None}
 
 

@@ -73,7 +73,11 @@ def _total(values: list[Any], source: Any, connection: Any) -> Any:
 
 
 def _average(values: list[Any], source: Any, connection: Any) -> Any:
-    return quotient(total(values, connection), len(values), connection) if values else None
+    """The average: SQLite's does not overflow where its sum does."""
+    if not values:
+        return None
+    found = sum(values) if connection.vendor == "sqlite" else total(values, connection)
+    return quotient(found, len(values), connection)
 
 
 DISTINCT: dict[type, Split] = {
