@@ -46,7 +46,10 @@ def combined(draw: st.DrawFn, draft: Draft, whole: str) -> str:
     # Prefetching belongs to the whole, and Django takes it from the first part.
     tail = "".join(str(step) for step in draft.tail if "prefetch_related" not in step.kinds)
     head = "".join(str(step) for step in draft.steps if "annotate" in step.kinds)
-    other = f"{draft.model}.objects{head}.filter({draw(conditions(draft.model, draft.data, 1))}){tail}{draw(parts())}"
+    # Of the rows that a to-many column makes of one, a slice by the primary key may hold any.
+    repeats = any(column.many and f'"{column.path}"' in tail for column in draft.columns)
+    piece = "" if repeats else draw(parts())
+    other = f"{draft.model}.objects{head}.filter({draw(conditions(draft.model, draft.data, 1))}){tail}{piece}"
     return f"{whole}.{method.split()[0]}({other}{', all=True' if 'all' in method else ''})"
 
 
