@@ -71,6 +71,20 @@ def test_fields_that_lead_to_rows_of_other_shards_are_refused(visits: list[Visit
     assert Country.objects.filter(visit__ms=1).distinct("visit__path").count() == 1
 
 
+def test_fields_that_lead_to_rows_of_other_shards_are_refused_to_one_shard_too(visits: list[Visit]) -> None:
+    if not connections["track"].features.can_distinct_on_fields:
+        pytest.skip("PostgreSQL's alone")
+    site = visits[0].site_id
+    for rows in (
+        Visit.objects.filter(site=site).distinct("id", "country__visit__ms"),
+        Visitor.objects.filter(site=site).distinct("id", "visits__country__visit__ms"),
+    ):
+        with pytest.raises(QueryNotSupported):
+            list(rows)
+    found = Visitor.objects.filter(site=site).distinct("id", "visits__ms").values_list("visits__ms", flat=True)
+    assert set(found) == {visit.ms for visit in visits if visit.visitor.site_id == site}
+
+
 def test_a_subquery_of_rows_that_are_distinct_by_fields(visits: list[Visit]) -> None:
     """Runs first, although its rows are beside those of the query: which row is the first, no shard can say alone."""
     if not connections["track"].features.can_distinct_on_fields:

@@ -63,7 +63,7 @@ def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | No
 
 def adds_no_joins(query: Any) -> bool:
     """Whether compiling cannot join a table, so that none has to be looked at."""
-    if query.model is None or query.order_by or query.select_related:
+    if query.model is None or query.order_by or query.select_related or query.distinct_fields:
         return False
     return not (query.default_ordering and query.model._meta.ordering)
 
