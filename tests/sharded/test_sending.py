@@ -31,7 +31,8 @@ pytestmark = [
 ]
 #: A table that nobody else may read.
 LOCK = {"mysql": "LOCK TABLES shop_tag WRITE", "postgresql": "LOCK TABLE shop_tag IN ACCESS EXCLUSIVE MODE"}
-PAUSE = {"mysql": "SELECT SLEEP(1)", "postgresql": "SELECT pg_sleep(1)"}
+PAUSE_SECONDS = 3
+PAUSE = {"mysql": f"SELECT SLEEP({PAUSE_SECONDS})", "postgresql": f"SELECT pg_sleep({PAUSE_SECONDS})"}
 #: An answer that begins to come at once, and goes on for minutes.
 ENDLESS = {
     "mysql": "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM n WHERE x < 900) "
@@ -118,7 +119,7 @@ def test_all_shards_are_asked_at_once(tags: list[Tag]) -> None:
     began = time.monotonic()
     with one_thread():
         on_each_shard(PAUSE[settings.ENGINE], using="track")
-    assert 1 <= time.monotonic() - began < 3
+    assert PAUSE_SECONDS <= time.monotonic() - began < len(SHARDS) * PAUSE_SECONDS
 
 
 def test_in_a_transaction_threads_begin(tags: list[Tag], threads: list[str]) -> None:
@@ -268,7 +269,7 @@ def test_a_server_that_does_not_even_cancel(tags: list[Tag], monkeypatch: pytest
 
 def test_partial_results_go_without_the_late(tags: list[Tag], threads: list[str]) -> None:
     here = sum(shard_of(tag.site_id) != "track-3" for tag in tags)
-    with limited("track", partial="return", scatter_timeout_seconds=1), locked("track-3"):
+    with limited("track", partial="return", scatter_timeout_seconds=5), locked("track-3"):
         with partial_results() as missing:
             assert Tag.objects.count() == here
         assert [each.shard for each in missing] == ["track-3"]
