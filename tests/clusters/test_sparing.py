@@ -15,7 +15,7 @@ from django.core.signals import request_finished, request_started
 from django.db import connections, transaction
 from django.test import override_settings
 
-from horizon_shards.backends.aurora_mysql.room import Room, room_of
+from horizon_shards.backends.aurora_mysql.room import Room, _rooms, room_of
 from horizon_shards.checks.connections import check_servers
 from horizon_shards.context import own_writes, reading_from_primary
 from horizon_shards.directory import connection as directory
@@ -77,7 +77,8 @@ def in_threads(count: int, work: Callable[[], None]) -> list[BaseException]:
 
 @pytest.fixture(autouse=True)
 def room(shard: Any) -> Iterator[Room]:
-    """The room of the alias, which is empty afterwards."""
+    """The room of the alias: one of the test's own, since a timer of an earlier one may be set for later."""
+    _rooms.pop("shard", None)
     room = room_of("shard")
     yield room
     room.sweep(0.0)
