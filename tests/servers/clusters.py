@@ -51,9 +51,7 @@ class Cluster:
             f"CHANGE MASTER TO {source}, {login}, MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1",
             "START SLAVE",
         )
-        # Either thread may end without an error on a busy machine, seen once; starting does nothing to one that runs.
-        follow = f"{replica.name} follows {self.primary.name}"
-        wait_until(lambda: follows(replica) or bool(replica.sql("START SLAVE")), follow)
+        wait_until(lambda: start_again(replica), f"{replica.name} follows {self.primary.name}")
 
     def promote(self) -> Server:
         """Make the first replica that lives the primary, after all it has received is applied; the new primary.
@@ -117,13 +115,19 @@ class Cluster:
 
     def settle(self) -> None:
         """Wait until every replica has what the primary has."""
-        wait_until(lambda: all(map(self._is_level, self.replicas)), f"the replicas have all of {self.primary.name}")
+        try:
+            wait_until(lambda: all(map(self._is_level, self.replicas)), f"the replicas have all of {self.primary.name}")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} {[replication(replica) for replica in self.replicas]}") from error
 
     def _is_level(self, replica: Server) -> bool:
         """Whether the replica has applied the primary's last transaction."""
         (wanted,) = self.primary.sql("SELECT @@gtid_binlog_pos AS position")
         (reached,) = replica.sql(f"SELECT MASTER_GTID_WAIT('{wanted['position']}', 1) AS answer")
-        return bool(reached["answer"] == 0)
+        if reached["answer"] == 0:
+            return True
+        start_again(replica)
+        return False
 
     def wait_for_each_write_to_be_received(self, wanted: bool) -> None:
         """Whether the primary answers a COMMIT when a replica has received it."""
@@ -223,6 +227,14 @@ def follows(server: Server) -> bool:
     if state.get("Last_SQL_Error") or state.get("Last_IO_Errno") in (1236, 1593):
         raise RuntimeError(f"{server.name}: {state['Last_SQL_Error'] or state['Last_IO_Error']}")
     return (state.get("Slave_IO_Running"), state.get("Slave_SQL_Running")) == ("Yes", "Yes")
+
+
+def start_again(server: Server) -> bool:
+    """Whether a replica follows; what does not run is started: on a busy machine a thread may end without an error."""
+    if follows(server):
+        return True
+    server.sql("START SLAVE")
+    return False
 
 
 def has_applied_all(server: Server) -> bool:
