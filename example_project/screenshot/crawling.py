@@ -116,7 +116,7 @@ def run_apart(work: Coroutine[Any, Any, Result]) -> Result:
     refuses to be asked in a thread that has one.
     """
     cancel: list[Callable[[], object]] = []
-    ended = threading.Event()
+    ended, done = threading.Event(), threading.Event()
 
     async def main() -> Result:
         task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
@@ -125,11 +125,19 @@ def run_apart(work: Coroutine[Any, Any, Result]) -> Result:
             task.cancel()
         return await task
 
+    def run() -> Result:
+        try:
+            return asyncio.run(main())
+        finally:
+            done.set()
+
     with ThreadPoolExecutor(1, thread_name_prefix="screenshots") as pool:
         try:
-            return pool.submit(lambda: asyncio.run(main())).result()
+            return pool.submit(run).result()
         except BaseException:
             ended.set()
             with suppress(IndexError, RuntimeError):  # it has not begun, or its loop is closed
                 cancel[0]()
+                # The pool does not wait for a thread in whose start it was interrupted.
+                done.wait()
             raise
