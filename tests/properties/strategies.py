@@ -128,10 +128,11 @@ def annotate(draw: st.DrawFn, draft: Draft) -> None:
     # A number alone would be a position in MySQL's ORDER BY.
     options += [('Value("a")', "text"), ("<case>", "int")]
     expression, kind = draw(st.sampled_from(options))
+    kinds = frozenset({"annotate"})
     if expression == "<case>":
         condition = draw(conditions(draft.model, draft.data, 1))
-        expression = f"Case(When({condition}, then=Value(1)), default=Value(0))"
-    draft.steps.append(Step(f"annotate(n0={expression})", frozenset({"annotate"})))
+        expression, kinds = f"Case(When({condition}, then=Value(1)), default=Value(0))", kinds | condition.kinds
+    draft.steps.append(Step(f"annotate(n0={expression})", kinds))
     draft.columns.append(Column("n0", kind, null=True))
 
 

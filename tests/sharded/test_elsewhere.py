@@ -123,6 +123,44 @@ def test_rows_that_match_the_outer_one_elsewhere(sites: list[Site], visits: list
     assert Visit.objects.filter(by_name).count() == 12
 
 
+def test_an_annotation_that_nothing_uses_is_not_asked_for(sites: list[Site], visits: list[Visit]) -> None:
+    on_another_site = Exists(Visit.objects.filter(path=OuterRef("path"), ms=0))
+    queryset = Visit.objects.filter(site=sites[1].pk).annotate(n=Case(When(on_another_site, then=1), default=2))
+    for ask in (
+        lambda: queryset.exists(),
+        lambda: list(queryset.values("path")),
+        lambda: list(queryset.order_by("ms").values("path")),
+    ):
+        with capture_shards() as captured:
+            assert ask()
+        assert [len(plan.shards) for plan in captured] == [1]
+
+
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        lambda queryset: queryset.order_by("-n", "path"),
+        lambda queryset: queryset.order_by(F("n").desc(), "path"),
+        lambda queryset: queryset.order_by((F("n") * 2).desc(), "path"),
+        lambda queryset: queryset.order_by(Coalesce("n", 0).desc(), "path"),
+        lambda queryset: queryset.order_by("n", "-path").reverse(),
+        lambda queryset: queryset.order_by(Exists(Country.objects.filter(pk=OuterRef("n"))), "path"),
+    ],
+)
+def test_an_annotation_that_only_the_order_names(sites: list[Site], visits: list[Visit], ordered: Any) -> None:
+    slow = Exists(Visit.objects.filter(path=OuterRef("path"), ms__gte=2, site=sites[3].pk))
+    fast = Country.objects.create(code="xx", name="fast").pk
+    queryset = Visit.objects.filter(site=sites[1].pk).annotate(n=Case(When(slow, then=fast + 1), default=fast))
+    assert list(ordered(queryset).values_list("path", flat=True)) == ["/2", "/3", "/4", "/0", "/1"]
+
+
+def test_an_annotation_that_only_an_extra_order_names(visits: list[Visit]) -> None:
+    codes = Country.objects.bulk_create(Country(code=code, name=name) for code, name in (("xa", "/1"), ("xb", "other")))
+    visited = Exists(Visit.objects.filter(path=OuterRef("name")))
+    queryset = Country.objects.filter(pk__in=[one.pk for one in codes]).annotate(n=visited).extra(order_by=["n"])
+    assert list(queryset.values_list("code", flat=True)) == ["xb", "xa"]
+
+
 def test_writes(sites: list[Site], visits: list[Visit]) -> None:
     assert Visit.objects.filter(site__in=named("site 2")).update(path="changed") == 5
     assert Visit.objects.filter(path="changed", site=sites[2]).count() == 5

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models.expressions import Col, RawSQL, Window
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import Col, F, RawSQL, Window
 from django.db.models.sql import Query
 from django.db.models.sql.subqueries import AggregateQuery
 from django.db.models.sql.where import AND, XOR, ExtraWhere, WhereNode
@@ -81,11 +82,11 @@ def conjuncts(node: Any) -> Iterator[Any]:
 
 
 def contents_of(query: Query) -> Contents:
-    """Walk the condition, annotations, ordering, grouping and joins of a query."""
+    """Walk the condition, used annotations, ordering, grouping and joins of a query."""
     contents = Contents()
     contents.raw.extend(_extra_of(query))
     contents.take(query.where, query, False)
-    for annotation in query.annotations.values():
+    for annotation in _used_annotations(query):
         contents.take(annotation, query, False)
     for expression in (*query.order_by, *query.select, *_group_by(query)):
         if hasattr(expression, "get_source_expressions"):
@@ -97,6 +98,35 @@ def contents_of(query: Query) -> Contents:
         if hasattr(value, "get_source_expressions"):
             contents.take(value, query, False)
     return contents
+
+
+def _used_annotations(query: Query) -> Iterator[Any]:
+    """The annotations that come to stand in the SQL: ``exists()`` and ``values()`` leave those out that nothing names.
+
+    A condition holds what it names itself; ORDER BY and GROUP BY may have the name alone.
+    """
+    if query.annotations:
+        terms = (*query.extra_order_by, *_order_of(query), *_group_by(query))
+        named = {name for term in terms for name in _names_in(term, query)} | query.annotation_select.keys()
+        yield from (annotation for name, annotation in query.annotations.items() if name in named)
+
+
+def _order_of(query: Query) -> Any:
+    # What validates a constraint has no model.
+    return query.order_by or (query.default_ordering and query.model and query.get_meta().ordering) or ()
+
+
+def _names_in(term: Any, query: Query) -> Iterator[str]:
+    """The names in a term, of annotations and of what else; a query inside it may name any by ``OuterRef``."""
+    if isinstance(term, F):
+        term = term.name  # type: ignore[attr-defined]
+    if isinstance(term, str):
+        yield term.lstrip("-+").partition(LOOKUP_SEP)[0]
+    elif isinstance(term, Query):
+        yield from query.annotations
+    else:
+        for one in below(term):
+            yield from _names_in(one, query)
 
 
 #: A quoted table and column, as Django's many-to-many prefetch selects them by ``extra()``.

@@ -6,6 +6,7 @@ Django, a backend of ours and the driver do around a statement is done once, wit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from selectors import EVENT_READ, DefaultSelector
@@ -24,7 +25,7 @@ class Sent(Exception):  # noqa: N818
     """Ends the first ``execute()``: the statement is on its way."""
 
 
-class Sender:
+class Sender(ABC):
     """A driver's cursor that sends first and reads later.
 
     ``is_sent``: whether :meth:`send` has got so far; an error of sending is kept, and raised when the answer is read.
@@ -60,9 +61,9 @@ class Sender:
             except Exception as error:
                 self.error = error
 
+    @abstractmethod
     def instead(self) -> AbstractContextManager[None]:
         """A block in which ``execute()`` sends, or reads what is there to be read, by this object."""
-        raise NotImplementedError
 
 
 class MySQLClient(Sender):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from django.db import Error, OperationalError
 
 from horizon_shards.backends.sharded.cancel import cancel, handle_of
-from horizon_shards.backends.sharded.flight.base import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Flight
+from horizon_shards.backends.sharded.flight.base import Flight, pauses
 from horizon_shards.backends.sharded.flight.drivers import Sender, is_ready, sender_for
 from horizon_shards.backends.sharded.flight.question import Question
 from horizon_shards.backends.sharded.flight.watch import watch
@@ -103,10 +103,10 @@ class Sending(Flight[T]):
 
     def _cut_short(self) -> None:
         """Runs in another thread."""
-        pause = FIRST_PAUSE_SECONDS
-        while self._cancel_reading():
+        for pause in pauses():
+            if not self._cancel_reading():
+                return
             sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _cancel_reading(self) -> bool:
         # What is read next on this connection must not be cancelled.
@@ -119,13 +119,15 @@ class Sending(Flight[T]):
 
     def stop(self) -> None:
         """Cancel and read what comes of it; close the connection to a server that does not even answer that."""
-        give_up_at, pause = monotonic() + LAST_SECONDS, FIRST_PAUSE_SECONDS
-        while (running := self.running()) and monotonic() < give_up_at:
+        give_up_at = monotonic() + LAST_SECONDS
+        for pause in pauses():
+            running = self.running()
+            if not running or monotonic() >= give_up_at:
+                break
             for shard in running:
                 cancel(self.connections[shard], self.handles[shard])
             self.wait(pause, ALL_COMPLETED)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        for shard in self.running():
+        for shard in running:
             self.futures[shard].set_exception(OperationalError(f"shard {shard!r} did not answer: connection closed."))
 
     def end(self) -> None:

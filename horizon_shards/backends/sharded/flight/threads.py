@@ -11,7 +11,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from horizon_shards.backends.sharded.cancel import cancel, handle_of
-from horizon_shards.backends.sharded.flight.base import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Flight
+from horizon_shards.backends.sharded.flight.base import Flight, pauses
 from horizon_shards.topology import Group
 
 T = TypeVar("T")
@@ -59,12 +59,13 @@ class Threads(Flight[T]):
         """
         for future in self.futures.values():
             future.cancel()
-        pause = FIRST_PAUSE_SECONDS
-        while running := self.running():
+        for pause in pauses():
+            running = self.running()
+            if not running:
+                return
             for shard in running:
                 cancel(self.connections[shard], self.handles.get(shard))
             wait([self.futures[shard] for shard in running], timeout=pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def end(self) -> None:
         """The connections belong to the caller's thread again."""
