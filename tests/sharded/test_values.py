@@ -9,7 +9,7 @@ from django.db import NotSupportedError, connections
 from django.test.utils import CaptureQueriesContext
 
 from horizon_shards.exceptions import QueryNotSupported
-from tests.shop.models import Country, Site, Visit, Visitor
+from tests.shop.models import Country, Invoice, Site, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
 
@@ -57,6 +57,12 @@ def test_rows_that_are_distinct_by_fields_are_counted_over_all_shards(visits: li
     assert Visit.objects.order_by("path", "pk").distinct("path")[1:].count() == 4
     assert Visit.objects.distinct("site", "path").count() == 60
     assert Visit.objects.distinct("visitor__name").count() == 12
+    for number, site in enumerate({visit.site_id for visit in visits}):
+        Invoice.objects.create(site_id=site, number=number % 3, total=1)
+    by_key = Invoice.objects.order_by("pk").distinct("pk")
+    assert [invoice.pk for invoice in by_key] == sorted(Invoice.objects.values_list("site", "number"))
+    assert by_key.count() == Invoice.objects.count() == 12
+    assert Invoice.objects.distinct("number").count() == 3
 
 
 def test_fields_that_lead_to_rows_of_other_shards_are_refused(visits: list[Visit]) -> None:

@@ -167,8 +167,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         columns = []
         start = 0
         for (expression, compiled, _), width in zip(select, widths, strict=True):
-            parts = expression.get_cols() if isinstance(expression, ColPairs) else [expression]
-            for offset, part in enumerate(parts):
+            for offset, part in enumerate(_columns_of(expression)):
                 columns.append(self._distinct_column(part, compiled, start + offset, select, widths, taken))
             start += width
         for position, (order, compiled, _) in enumerate(list(extra)):
@@ -179,10 +178,9 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
     def _distinct_on(self, fields: Sequence[str], select: Any, widths: list[int], taken: list[Any]) -> Any:
         """The columns that ``distinct("field")`` names; the first row of each value, in the merged order, stays."""
         columns = []
-        for name in fields:
-            expression = self.query.resolve_ref(name, allow_joins=True, reuse=None)
-            how = equatable(expression, self.connection, what="DISTINCT")
-            position = self._position(expression, self.compile(expression), how.sql, select, widths, taken)  # type: ignore[attr-defined]
+        for column in (part for name in fields for part in _columns_of(self.query.resolve_ref(name))):
+            how = equatable(column, self.connection, what="DISTINCT")
+            position = self._position(column, self.compile(column), how.sql, select, widths, taken)  # type: ignore[attr-defined]
             columns.append((position, how.key))
         return tuple(columns)
 
@@ -219,6 +217,11 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         self.as_sql()
         self.plan = replace(self.plan, merge=Merge(self._whole_spec().steps()))
         yield from super().explain_query()
+
+
+def _columns_of(expression: Any) -> Sequence[Any]:
+    """Of a composite key each column, else the expression alone."""
+    return expression.get_cols() if isinstance(expression, ColPairs) else [expression]
 
 
 def _trimmed(rows: Iterable[Row], width: int, streams: list[Any]) -> Iterator[Row]:
