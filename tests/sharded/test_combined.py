@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import DatabaseError, connections
-from django.db.models import Count, F, Sum, Value
+from django.db.models import Count, Exists, F, Sum, Value
 from django.db.models.functions import Lower
 from django.test.utils import CaptureQueriesContext
 
@@ -127,6 +127,18 @@ def test_the_only_part_that_can_find_anything_keeps_its_repeats(sites: list[Site
     assert len(nothing.union(paths, paths)) == 5
     assert len(Visit.objects.values("site").difference(Visit.objects.filter(pk__in=[]).values("site"))) == 60
     assert len(Visit.objects.values("site").difference(Visit.objects.filter(ms=-1).values("site"))) == 12
+
+
+def test_a_part_whose_inner_query_can_find_nothing_is_left_out(visits: list[Visit]) -> None:
+    """As in one database, again; with one that could find something, and with EXISTS, the set operation stays."""
+    paths = Visit.objects.values("path")
+    for nobody, rows in ((Site.objects.filter(name__in=[]), 60), (Site.objects.filter(name="nobody"), 5)):
+        for part in (Visit.objects.filter(site__in=nobody), Visit.objects.filter(site=nobody.values("pk")[:1])):
+            none = part.values("path")
+            assert len(paths.union(none)) == paths.union(none).count() == rows
+            assert len(paths.difference(none, none)) == len(none.union(paths).values("path")) == rows
+        assert len(paths.union(Visit.objects.filter(Exists(nobody)).values("path"))) == 5
+        assert len(paths.union(Visit.objects.exclude(site__in=nobody).values("path"))) == 5
 
 
 def test_nested_set_operations(visits: list[Visit]) -> None:

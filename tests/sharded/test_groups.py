@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connections
-from django.db.models import Avg, Count, F, Max, Min, Q, StdDev, Sum, Variance
+from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, StdDev, Sum, Variance, When
 from django.db.models.functions import Collate, Length
 
 from horizon_shards.exceptions import RowLimitExceeded
@@ -64,6 +64,15 @@ def test_groups_of_null_and_of_expressions(sites: list[Site]) -> None:
     assert list(by_nick) == [("n", 6), (None, 6)]
     by_length = Visitor.objects.annotate(size=Length("name")).values("size").annotate(n=Count("pk")).order_by("size")
     assert list(by_length) == [{"size": size, "n": 4} for size in (0, 1, 2)]
+
+
+def test_groups_of_what_a_subquery_alone_says_of_the_row(visits: list[Visit]) -> None:
+    """No column of the row stands in the expression but inside the subquery."""
+    quick = Case(When(Q(Exists(Visit.objects.filter(visitor=OuterRef("pk"), path="/1"))), then=1), default=0)
+    with_one = {visit.visitor_id for visit in visits if visit.path == "/1"}
+    Visit.objects.filter(path="/1", visitor__in=sorted(with_one)[:5]).delete()
+    found = Visitor.objects.annotate(quick=quick).order_by("quick").values_list("quick").annotate(n=Count("id"))
+    assert list(found) == [(0, Visitor.objects.count() - len(with_one) + 5), (1, len(with_one) - 5)]
 
 
 def test_an_ordering_that_is_not_selected_makes_more_groups(visits: list[Visit]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.models import Aggregate, Value
-from django.db.models.expressions import Expression, SQLiteNumericMixin
+from django.db.models.expressions import Col, Expression, SQLiteNumericMixin
 from django.db.models.functions import Coalesce, Random
 from django.db.models.sql import Query
 
@@ -15,7 +15,7 @@ from horizon_shards.backends.sharded.equality import groupable
 from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import Partial, Templated
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.walk import below, columns_in
+from horizon_shards.backends.sharded.walk import below, nodes_in
 from horizon_shards.exceptions import QueryNotSupported
 
 Row = Sequence[Any]
@@ -175,11 +175,7 @@ class Layout:
 
 def is_constant(expression: Any) -> bool:
     """Whether an expression has one value for the whole query."""
-    return not (
-        getattr(expression, "contains_subquery", False)
-        or next(columns_in(expression), None) is not None
-        or any(isinstance(node, Random) for node in expression.flatten())
-    )
+    return not any(isinstance(node, Query | Col | Random) for node in nodes_in(expression))
 
 
 def _is_grouped_by(node: Any) -> bool:

@@ -12,8 +12,8 @@ from horizon_shards.backends.sharded.bound import written_out
 from horizon_shards.backends.sharded.elsewhere import with_pending
 from horizon_shards.backends.sharded.federation.refusals import LATE
 from horizon_shards.backends.sharded.rewrite import replaced_query
-from horizon_shards.backends.sharded.steps import Step
-from horizon_shards.backends.sharded.walk import conditions_of
+from horizon_shards.backends.sharded.steps import Step, can_never_hold
+from horizon_shards.backends.sharded.walk import conditions_of, conditions_of_parts
 
 
 class Route(Protocol):
@@ -71,9 +71,16 @@ class SteppedCompiler:
         # Of a condition with NOT, what one shard left out would be found.
         with context.whole_results():
             answers = {id(step.replaces): step.answer(config) for step in self.steps}
-        conditions = set(map(id, conditions_of(self.query)))
-        made = {name: answer if name in conditions else written_out(answer) for name, answer in answers.items()}
+        left_out = self._left_out()
+        made = {name: answer if name in left_out else written_out(answer) for name, answer in answers.items()}
         return self.route(replaced_query(self.query, made))
+
+    def _left_out(self) -> set[int]:
+        """The conditions, by identity, with which Django may leave out what needs them, where they have no values."""
+        of_parts = set(map(id, conditions_of_parts(self.query)))
+        asked = {id(step.replaces): step.query for step in self.steps}
+        never = {name for name in asked.keys() & of_parts if can_never_hold(asked[name])}
+        return never.union(map(id, conditions_of(self.query)))
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         """Run the steps, then the query."""

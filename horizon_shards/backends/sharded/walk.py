@@ -164,13 +164,24 @@ def _leaves(node: Any) -> Iterator[Any]:
             yield from _leaves(child)
 
 
+def conditions_of_parts(query: Any) -> Iterator[Any]:
+    """The conditions in the parts of a set operation: Django leaves a part out where one says that it has no rows."""
+    for part in getattr(query, "inner_query", query).combined_queries:
+        yield from _leaves(part.where)
+        yield from conditions_of_parts(part)
+
+
+def nodes_in(node: Any) -> Iterator[Any]:
+    """A node and all below it, but not the inside of nested queries."""
+    yield node
+    if not isinstance(node, Query):
+        for source in below(node):
+            yield from nodes_in(source)
+
+
 def columns_in(node: Any) -> Iterator[Col]:
     """The plain columns that a condition names, but not those inside nested queries."""
-    if isinstance(node, Col):
-        yield node
-    elif not isinstance(node, Query):
-        for source in below(node):
-            yield from columns_in(source)
+    return (one for one in nodes_in(node) if isinstance(one, Col))
 
 
 def _group_by(query: Query) -> tuple[Any, ...]:
