@@ -24,7 +24,7 @@ class WithoutMoto(pytest.Module):
 def pytest_pycollect_makemodule(module_path: Any, parent: Any) -> pytest.Module | None:
     try:
         import moto.server  # noqa: F401
-    except ImportError:
+    except (ImportError, UserWarning):  # a warning where moto is there and its server is not
         return WithoutMoto.from_parent(parent, path=module_path)
     return None
 
