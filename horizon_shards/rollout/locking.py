@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -14,7 +15,7 @@ POLL_SECONDS: Final = 0.2
 PURPOSE: Final = "horizon_shards.migrate"
 
 
-class Lock:
+class Lock(ABC):
     """A lock of a database's server that lasts as long as the session ``connection``."""
 
     limit: ClassVar[str]
@@ -24,16 +25,17 @@ class Lock:
         self.connection = connection
         self.name = str(connection.settings_dict["NAME"])
 
+    @abstractmethod
     def keep_session(self) -> None:
         """Let the server not end the session for being idle."""
 
+    @abstractmethod
     def take(self) -> bool:
         """Whether it is ours now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_held(self) -> bool:
         """Whether it is ours still."""
-        raise NotImplementedError
 
     def ask(self, sql: str, params: list[Any]) -> Any:
         """The first column of the only row."""
@@ -69,6 +71,9 @@ class PostgreSQLLock(Lock):
     limit = "SET lock_timeout = '{}s'"
     unlimited = "RESET lock_timeout"
     key: ClassVar[int] = int.from_bytes(sha256(PURPOSE.encode()).digest()[:8], "big", signed=True)
+
+    def keep_session(self) -> None:
+        """Nothing: PostgreSQL ends a session for being idle only inside a transaction, and this one has none."""
 
     def take(self) -> bool:
         return bool(self.ask("SELECT pg_try_advisory_lock(%s)", [self.key]))

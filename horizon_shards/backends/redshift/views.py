@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db import router
 from django.db.migrations.operations.base import Operation, OperationCategory
 
 
-class _ViewOperation(Operation):
+class _ViewOperation(ABC, Operation):
     """Makes a view of a SELECT forwards, and drops it backwards."""
 
     reversible = True
@@ -32,8 +33,9 @@ class _ViewOperation(Operation):
         if router.allow_migrate(schema_editor.connection.alias, app_label):
             schema_editor.execute(self._drop(schema_editor.connection), None)
 
+    @abstractmethod
     def _create(self, connection: Any) -> str:
-        raise NotImplementedError
+        """The statement that makes it."""
 
     def _drop(self, connection: Any) -> str:
         return f"DROP VIEW {connection.ops.quote_name(self.name)}"

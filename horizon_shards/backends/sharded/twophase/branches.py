@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar, Final
 
@@ -29,7 +30,7 @@ def run(connection: Any, sql: str) -> str:
             cursor.close()
 
 
-class Branch:
+class Branch(ABC):
     """The part of one shard in the transaction ``gid``, from its begin on ``connection``."""
 
     #: What lists the prepared transactions of a server.
@@ -42,17 +43,17 @@ class Branch:
         #: The driver's connection that has prepared it.
         self.session: Any = None
 
+    @abstractmethod
     def begin(self, connection: Any) -> None:
         """Begin a transaction that can be prepared."""
-        raise NotImplementedError
 
+    @abstractmethod
     def commit(self, connection: Any) -> None:
         """Commit in one phase."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self, connection: Any) -> None:
         """The first phase: afterwards the database keeps the work, whatever happens to it or to us."""
-        raise NotImplementedError
 
     def note_prepared(self, connection: Any) -> None:
         """Remember the session: another one may not find the transaction while this one is there."""
@@ -79,17 +80,17 @@ class Branch:
             return False
         return True
 
+    @abstractmethod
     def ending(self, *, commit: bool) -> str:
         """The statement of the second phase."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_ended(self, error: Error) -> bool:
         """Whether the error says that there is nothing to end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rollback(self, connection: Any) -> None:
         """Roll back, in whatever state it is."""
-        raise NotImplementedError
 
     def leave(self, connection: Any) -> None:
         """Back to autocommit."""
@@ -104,9 +105,9 @@ class Branch:
         return sorted(gid for gid, branch in names if branch == branch_of(shard) and gid.startswith(f"{PREFIX}."))
 
     @staticmethod
+    @abstractmethod
     def split(row: Any) -> tuple[str, str]:
         """The transaction and the branch that a row of the listing names."""
-        raise NotImplementedError
 
 
 class XaBranch(Branch):
