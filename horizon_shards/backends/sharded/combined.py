@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError
-from django.db.models.expressions import ColPairs
 
 from horizon_shards.backends.sharded.gather import RowsOfShards
+from horizon_shards.backends.sharded.kinds import columns_of
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows, too_many_rows
 from horizon_shards.backends.sharded.order import comparable, nulls_first
 from horizon_shards.backends.sharded.parts import Columns, Part
@@ -84,7 +84,7 @@ class ScatterCombined(RowsOfShards):
         for column, _, alias in self.select:  # type: ignore[attr-defined]
             if alias is not None and alias == name:
                 return start
-            start += _width(column)
+            start += len(columns_of(column))
         if name is not None and name in self.parts[0].aliases:
             return self.parts[0].aliases.index(name)
         raise DatabaseError("ORDER BY term does not match any column in the result set.")
@@ -121,7 +121,7 @@ class ScatterCombined(RowsOfShards):
 
     def _own_width(self) -> int:
         select: list[Any] = self.select  # type: ignore[attr-defined]
-        return sum([_width(column) for column, _, _ in select])
+        return sum(len(columns_of(column)) for column, _, _ in select)
 
     def _spec(self) -> MergeSpec:
         return MergeSpec(self.order, self.identity, self.query.low_mark, self.query.high_mark, self.width)
@@ -160,10 +160,6 @@ class ScatterCombined(RowsOfShards):
         """The plan of the whole, once it is prepared."""
         merge = Merge((f"{self.query.combinator} of {len(self.parts)} parts", *self._spec().steps()))
         return replace(self.plan, merge=merge)
-
-
-def _width(expression: Any) -> int:
-    return len(expression) if isinstance(expression, ColPairs) else 1
 
 
 def _limited(rows: Iterator[Row], max_rows: int) -> Iterator[Row]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Field
-from django.db.models.expressions import Ref
+from django.db.models.expressions import ColPairs, Ref
 
 TEXT = {"CharField", "TextField", "SlugField", "EmailField", "URLField", "FilePathField", "FileField"}
 #: Types that Python orders as every supported engine does.
@@ -39,6 +40,11 @@ def internal_type(field: Any) -> str:
     while getattr(field, "remote_field", None) is not None and hasattr(field, "target_field"):
         field = field.target_field
     return "" if field is None else str(field.get_internal_type())
+
+
+def columns_of(expression: Any) -> Sequence[Any]:
+    """Of a composite key each column, else the expression alone."""
+    return expression.get_cols() if isinstance(expression, ColPairs) else [expression]
 
 
 def source_of(expression: Any) -> Any:

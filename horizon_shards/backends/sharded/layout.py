@@ -13,7 +13,7 @@ from django.db.models.sql import Query
 from horizon_shards.backends.sharded.apart import partial_over
 from horizon_shards.backends.sharded.equality import groupable
 from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
-from horizon_shards.backends.sharded.partials import Partial, Templated
+from horizon_shards.backends.sharded.partials import Partial, Templated, of_group
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.walk import below, nodes_in
 from horizon_shards.exceptions import QueryNotSupported
@@ -106,10 +106,7 @@ class Layout:
         return position
 
     def _of_group(self, template: str, expression: Any) -> Templated:
-        """The template's value for a group: MySQL does not see that the group determines it, MariaDB never asks."""
-        if self.connection.vendor == "mysql" and not self.connection.mysql_is_mariadb:
-            template = f"ANY_VALUE({template})"
-        return Templated(template, expression)
+        return Templated(of_group(template, self.connection), expression)
 
     def _new(self, expression: Any) -> int:
         self.expressions.append(expression)

@@ -110,6 +110,12 @@ def _base_10000(number: Decimal) -> tuple[int, int]:
     return weight, int(abs(number).scaleb(-4 * weight))
 
 
+def of_group(template: str, connection: Any) -> str:
+    """The template of a value that a group determines: MySQL does not see that it does, MariaDB never asks."""
+    asks = connection.vendor == "mysql" and not connection.mysql_is_mariadb
+    return f"ANY_VALUE({template})" if asks else template
+
+
 class Templated(Value):
     """An expression inside an SQL template, such as MySQL's ``WEIGHT_STRING``."""
 

@@ -7,13 +7,13 @@ from itertools import islice
 from typing import Any
 
 from django.db.models import BinaryField
-from django.db.models.expressions import Col, ColPairs, Value
+from django.db.models.expressions import Col, Value
 
 from horizon_shards import context
 from horizon_shards.backends.sharded.collations import collation_of
 from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.keys import sqlite_value
-from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.kinds import TEXT, columns_of, internal_type, output_field
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key, too_many_rows
 from horizon_shards.backends.sharded.order import Comparable
 from horizon_shards.backends.sharded.partials import Templated
@@ -110,8 +110,7 @@ def _select(leaf: Any, logical: Any) -> list[tuple[Any, str | None]]:
     Tables(leaf, logical.alias)
     found: list[tuple[Any, str | None]] = []
     for expression, _, alias in compiler.select:
-        columns = expression.get_cols() if isinstance(expression, ColPairs) else [expression]
-        found.extend((column, alias) for column in columns)
+        found.extend((column, alias) for column in columns_of(expression))
     return found
 
 

@@ -12,10 +12,10 @@ from django.db.models.expressions import ColPairs, Ref
 from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.foreign import ForeignRelations
 from horizon_shards.backends.sharded.gather import RowsOfShards
-from horizon_shards.backends.sharded.kinds import source_of
+from horizon_shards.backends.sharded.kinds import columns_of, source_of
 from horizon_shards.backends.sharded.merge import MergeSpec, SortColumn, merge_rows
 from horizon_shards.backends.sharded.order import nulls_first, orderable
-from horizon_shards.backends.sharded.partials import Templated
+from horizon_shards.backends.sharded.partials import Templated, of_group
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_groups, check_windows, rows_are_disjoint
 from horizon_shards.backends.sharded.ranking import merge_ranked, needs_ranks
@@ -79,7 +79,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         fields = self.query.distinct_fields
         extra = self._distinct_extra(order_by, select) if self.query.distinct and not fields else []
         self.compared: list[Any] = []
-        widths = [_width(column[0]) for column in select]
+        widths = [len(columns_of(column[0])) for column in select]
         self.row_width = sum(widths)
         taken = list(extra)
         order = tuple(self._sort_column(term, select, widths, taken) for term in order_by)
@@ -154,6 +154,8 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
                 if widths[position] == 1 and (other, tuple(other_params)) == (sql, tuple(params)):
                     return sum(widths[:position])
         else:
+            if self.query.group_by is not None:
+                template = of_group(template, self.connection)
             sql = template.replace("%s", sql, 1)
         for position, (_, (other, other_params), _) in enumerate(taken):
             if (other, tuple(other_params)) == (sql, tuple(params)):
@@ -167,7 +169,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         columns = []
         start = 0
         for (expression, compiled, _), width in zip(select, widths, strict=True):
-            for offset, part in enumerate(_columns_of(expression)):
+            for offset, part in enumerate(columns_of(expression)):
                 columns.append(self._distinct_column(part, compiled, start + offset, select, widths, taken))
             start += width
         for position, (order, compiled, _) in enumerate(list(extra)):
@@ -178,7 +180,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
     def _distinct_on(self, fields: Sequence[str], select: Any, widths: list[int], taken: list[Any]) -> Any:
         """The columns that ``distinct("field")`` names; the first row of each value, in the merged order, stays."""
         columns = []
-        for column in (part for name in fields for part in _columns_of(self.query.resolve_ref(name))):
+        for column in (part for name in fields for part in columns_of(self.query.resolve_ref(name))):
             how = equatable(column, self.connection, what="DISTINCT")
             position = self._position(column, self.compile(column), how.sql, select, widths, taken)  # type: ignore[attr-defined]
             columns.append((position, how.key))
@@ -219,11 +221,6 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
         yield from super().explain_query()
 
 
-def _columns_of(expression: Any) -> Sequence[Any]:
-    """Of a composite key each column, else the expression alone."""
-    return expression.get_cols() if isinstance(expression, ColPairs) else [expression]
-
-
 def _trimmed(rows: Iterable[Row], width: int, streams: list[Any]) -> Iterator[Row]:
     try:
         for row in rows:
@@ -242,7 +239,3 @@ def _tell_apart(query: Any) -> None:
             query.annotations[name] = Templated("%s", expression)
         seen.append(expression)
     query.set_annotation_mask(query.annotation_select_mask)
-
-
-def _width(expression: Any) -> int:
-    return len(expression) if isinstance(expression, ColPairs) else 1

@@ -166,9 +166,14 @@ def _leaves(node: Any) -> Iterator[Any]:
 
 def conditions_of_parts(query: Any) -> Iterator[Any]:
     """The conditions in the parts of a set operation: Django leaves a part out where one says that it has no rows."""
-    for part in getattr(query, "inner_query", query).combined_queries:
+    for part in rows_of(query).combined_queries:
         yield from _leaves(part.where)
         yield from conditions_of_parts(part)
+
+
+def rows_of(query: Any) -> Any:
+    """The query whose rows an aggregate is computed of; any other query itself."""
+    return getattr(query, "inner_query", query)
 
 
 def nodes_in(node: Any) -> Iterator[Any]:
