@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -93,9 +94,12 @@ def _collected(aggregate: Any, connection: Any) -> Partial:
     terms = _order_terms(aggregate)
     if together is None:
         return partial_of(aggregate, connection, None)
-    if not terms and not aggregate.distinct:
-        return _in_turn(aggregate, together)
-    return _one_by_one(aggregate, connection, together, terms)
+    is_cut = connection.vendor == "mysql"  # which has no lists, only texts
+    if terms or aggregate.distinct:
+        partial = _one_by_one(aggregate, connection, together, terms)
+    else:
+        partial = (_until_cut if is_cut else _in_turn)(aggregate, together)
+    return _cut(partial) if is_cut else partial
 
 
 def _engine_may_refuse(connection: Any) -> bool:
@@ -114,6 +118,36 @@ def _in_turn(aggregate: Any, together: Any) -> Partial:
         return together(parts) if parts else None
 
     return Partial((aggregate,), combine)
+
+
+def _until_cut(aggregate: Any, together: Any) -> Partial:
+    """The shards' own texts one after the other, up to one that its shard has cut."""
+    source = sources_of(aggregate)[0]
+    length, count = Sum(Templated("LENGTH(%s)", source)), Count(source)
+    length.filter = count.filter = aggregate.filter
+    delimiter = len(together(["", ""]).encode())
+
+    def combine(rows: list[Any]) -> Any:
+        parts = []
+        for part, bytes_of_all, values in rows:
+            if part is not None:
+                parts.append(part)
+                if len(part.encode()) < bytes_of_all + delimiter * (values - 1):
+                    break
+        return together(parts) if parts else None
+
+    return Partial((aggregate, length, count), combine)
+
+
+def _cut(partial: Partial) -> Partial:
+    """The text as MySQL leaves it: cut behind the last character within ``group_concat_max_len`` bytes."""
+    limit = Templated("%s * 0 + @@group_concat_max_len", Count(Value(1)))
+
+    def combine(rows: list[Any]) -> Any:
+        found = partial.combine([row[:-1] for row in rows])
+        return found and found.encode()[: int(rows[0][-1])].decode(errors="ignore")
+
+    return replace(partial, parts=(*partial.parts, limit), combine=combine)
 
 
 def _one_by_one(aggregate: Any, connection: Any, together: Any, terms: list[Any]) -> Partial:
