@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import operator
 import statistics
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import django
 import pytest
-from django.db import NotSupportedError, connections
+from django.db import IntegrityError, NotSupportedError, connections
 from django.db.models import (
     Avg,
     Case,
@@ -29,7 +30,8 @@ from django.db.models import (
     Variance,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Length, Now, Upper
+from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Length, Lower, Now, Upper
+from django.db.transaction import atomic
 
 from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
 from horizon_shards.testing import capture_shards
@@ -297,6 +299,43 @@ def test_any_value_and_bits(spread: list[Visit]) -> None:
             "o": reduce(operator.or_, values),
             "x": reduce(operator.xor, values),
         }
+
+
+def test_what_mysql_computes_without_a_sign_has_none_over_shards(spread: list[Visit]) -> None:
+    if not getattr(connections["track"].features, "supports_bit_aggregations", False):
+        pytest.skip("Django 6.1's, or PostgreSQL's")
+    from django.db import models
+
+    none = Visit.objects.filter(ms=0)
+    below = partial(none.aggregate, a=models.BitOr("ms"), z=F("a") - 1)
+    if connections["track"].vendor != "mysql":
+        assert below() == {"a": 0, "z": -1}
+        return
+    with pytest.raises(IntegrityError, match="UNSIGNED value is out of range"), atomic(using="track"):
+        below()
+    assert none.aggregate(a=models.BitOr("ms"), z=F("a") + 1) == {"a": 0, "z": 1}
+    unknown = Visit.objects.filter(ms=None).order_by("path")[:5]
+    assert unknown.aggregate(a=models.BitAnd("ms")) == {"a": 2**64 - 1}
+
+
+def test_what_can_have_no_rows_has_the_value_of_none(spread: list[Visit]) -> None:
+    """Not what the database makes of no rows: MySQL's BIT_AND has all bits then."""
+    first = Visit.objects.filter(ms__in=[]).order_by("path").values("path")[:1]
+    assert first.aggregate(n=Count("ms"), total=Sum("ms")) == {"n": 0, "total": None}
+    if getattr(connections["track"].features, "supports_bit_aggregations", False):
+        from django.db import models
+
+        assert first.aggregate(a=models.BitAnd("ms")) == {"a": None}
+
+
+def test_whole_groups_are_ordered_by_what_is_computed_of_a_text(spread: list[Visit]) -> None:
+    for n, visit in enumerate(spread):
+        visit.path = "aBCd"[n % 4]
+    Visit.objects.bulk_update(spread, ["path"])
+    groups = Visitor.objects.annotate(n=Count("visits")).order_by(Lower("visits__path").desc(), "pk")
+    counted = Counter((visit.visitor_id, visit.path.lower()) for visit in spread)
+    expected = sorted(counted, key=lambda group: (-ord(group[1]), group[0]))
+    assert list(groups.values_list("pk", "n")) == [(visitor, counted[visitor, path]) for visitor, path in expected]
 
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="StringAgg is PostgreSQL's before Django 6")

@@ -73,7 +73,9 @@ def _sqlite(expression: Any, connection: Any) -> str:
 
 def _mysql(known: list[Any], expression: Any, connection: Any) -> str:
     if not known:
-        return "%s"
+        # To MySQL a bare NULL is bytes: of these, its BIT_AND makes bytes.
+        is_integer = internal_type(output_field(expression)).endswith(("IntegerField", "AutoField"))
+        return "CAST(%s AS SIGNED)" if is_integer else "%s"
     value = known[0]
     if isinstance(value, Decimal):
         scale = max(max(0, -int(number.as_tuple().exponent)) for number in known)
@@ -84,7 +86,20 @@ def _mysql(known: list[Any], expression: Any, connection: Any) -> str:
         collation = collation_of(expression, connection) or database_collation(connection)
         # A bare NULL has no text of any collation to MySQL.
         return f"(CAST(%s AS CHAR) COLLATE {collation_sql(collation)})"
+    if isinstance(value, int) and min(known) >= 0 and _is_unsigned(expression, connection):
+        return "CAST(%s AS UNSIGNED)"
     return next((f"CAST(%s AS {name})" for kind, name in MYSQL_TYPES if isinstance(value, kind)), "%s")
+
+
+def _is_unsigned(expression: Any, connection: Any) -> bool:
+    """Whether MySQL's value has no sign: it raises then where a difference would be below 0."""
+    if type(expression).__name__ in BIT_AGGREGATES:
+        return True
+    field = output_field(expression)
+    return field is not None and "UNSIGNED" in (field.db_type(connection) or "").upper()
+
+
+BIT_AGGREGATES = {"BitAnd", "BitOr", "BitXor"}
 
 
 MYSQL_TYPES = ((datetime, "DATETIME(6)"), (date, "DATE"), (time, "TIME(6)"), (timedelta, "TIME(6)"))

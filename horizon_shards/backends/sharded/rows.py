@@ -55,6 +55,8 @@ class AggregateOverRows(ScatterAggregate):
         try:
             rows = list(islice(inner.merged_rows(False, GET_ITERATOR_CHUNK_SIZE), limit + 1))
         except EmptyResultSet:
+            if self.elide_empty:  # type: ignore[attr-defined]
+                raise
             return [], []
         if len(rows) > limit:
             raise too_many_rows(limit, "rows")
