@@ -68,6 +68,11 @@ class Placement:
         return found
 
     @cached_property
+    def telling_columns(self) -> frozenset[str]:
+        """Columns whose values may say on which shard a row is: of the key, with a bucket, and the primary key."""
+        return frozenset({*self.key_columns, *self.bucket_columns, str(self.model._meta.pk.column)})
+
+    @cached_property
     def pk_repeats(self) -> bool:
         """Whether shards number their rows by themselves, as automatic many-to-many tables do: an id tells no row."""
         pk: Any = self.model._meta.pk

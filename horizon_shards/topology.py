@@ -30,7 +30,7 @@ class Group:
         self.has_replicas = config.reads.from_replicas and any(any(shard.replica_weights) for shard in config.shards)
         #: What :mod:`horizon_shards.placement` has worked out of the models of this group.
         self.placements: dict[Any, Any] = {}
-        #: Single-shard plans by key that the planner has made, each with the mapping's stamp.
+        #: Plans that the planner remembers, each with what it rests on.
         self.plans: dict[Any, Any] = {}
 
     def __repr__(self) -> str:

@@ -43,6 +43,7 @@ def answer(name: str, *arguments: str) -> dict[str, Any]:
     [
         ("routed", ["objects.filter(site=7)[:1]", "objects.get(pk=...)"]),
         ("scatter", ["ordered slice of 100", "the same in atomic()", "twice in one atomic()", "count()"]),
+        ("planning", []),
         ("merging", []),
         (
             "grouped",

@@ -84,6 +84,21 @@ def test_the_shortest_compiler_is_for_reads_outside_of_a_transaction(tags: list[
         assert connections["track"].transaction.participants
 
 
+def test_the_shortest_compiler_makes_what_django_makes(tags: list[Tag]) -> None:
+    own = Tag.objects.filter(site=tags[0].site_id)
+    counted = own.all()
+    counted.query.add_annotation(Count("*"), alias="n")
+    few = own.filter(name__gt="t0", pk__gt=1)[1:2]
+    for queryset in (own, few, own.values_list("name").distinct(), own.only("name"), counted):
+        compiler = queryset.query.get_compiler("track")
+        assert isinstance(compiler, BareRead)
+        plain = queryset.query.get_compiler(compiler.connection.alias)
+        assert compiler.as_sql() == plain.as_sql()
+        names = ("select", "klass_info", "annotation_col_map", "col_count", "where", "having", "qualify")
+        for name in (*names, "has_extra_select"):
+            assert getattr(compiler, name) == getattr(plain, name), name
+
+
 def test_rows_are_counted_by_the_shortest_way(tags: list[Tag], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "_planned", None)
     own = Tag.objects.filter(site=tags[0].site_id)

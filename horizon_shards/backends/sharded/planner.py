@@ -12,6 +12,7 @@ from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
 from horizon_shards.backends.sharded.pushdown import check_windows
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
+from horizon_shards.backends.sharded.shapes import WHY_ALL, plan_of_shape
 from horizon_shards.backends.sharded.shortcut import plan_by_key
 from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
@@ -62,6 +63,8 @@ def make_plan(query: Query, group: Group, operation: Operation, mode: Mode, shar
 
 def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables]:
     tables = Tables(query, group.alias)
+    if (plan := plan_of_shape(query, tables, group, operation)) is not None:
+        return plan, tables
     contents = contents_of(query)
     _refuse_raw(contents, tables, operation)
     if operation == "update" and tables.base is not None:
@@ -94,8 +97,7 @@ def _refuse_raw(contents: Contents, tables: Tables | None, operation: Operation)
 
 def _plan_sharded(query: Query, group: Group, operation: Operation, shards: Shards) -> Plan:
     if shards is None:
-        names = group.shard_names
-        why = "the condition does not name the shard key or an id that carries its bucket"
+        names, why = group.shard_names, WHY_ALL
     else:
         names = group.ordered(shards)
         why = f"the condition leaves {len(names)} of {len(group.shard_names)} shards"

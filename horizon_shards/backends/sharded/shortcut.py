@@ -34,7 +34,15 @@ def plan_by_key(query: Query, group: Group, operation: Operation) -> tuple[Plan,
 
 def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | None:
     """The plan of :func:`plan_by_key` alone: enough where :func:`adds_no_joins` holds."""
-    if not _is_plain(query) or (operation == "update" and not _sets_values(query)):
+    # Nothing but columns of one table, and a count of its rows.
+    is_plain = (
+        query.group_by is None
+        and (len(query.alias_map) == 1 or _has_one_table(query))
+        and (not query.annotations or all(map(_counts_rows, query.annotations.values())))
+        and (operation != "update" or sets_values(query))
+        and is_of_columns(query)
+    )
+    if not is_plain:
         return None
     model: Any = query.model
     placement = group.placements.get(model)
@@ -55,7 +63,7 @@ def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | No
         return None
     if stamp is None or known is not stamp:
         plan = _make(placement, operation, is_bucket, value)
-        _remember(group, name, stamp, plan)
+        remember(group, name, stamp, plan)
     if plan is not None and operation == "update":
         check_update(query, placement)
     return plan
@@ -68,7 +76,7 @@ def adds_no_joins(query: Any) -> bool:
     return not (query.default_ordering and query.model._meta.ordering)
 
 
-def _remember(group: Group, name: Any, stamp: object, plan: Plan | None) -> None:
+def remember(group: Group, name: Any, stamp: object, plan: Plan | None) -> None:
     """Keep a plan for as long as the mapping's answer holds."""
     if len(group.plans) >= MAX_PLANS:
         group.plans.clear()
@@ -88,15 +96,12 @@ def _shards_of_key(placement: Placement, value: Any) -> frozenset[str]:
     return frozenset() if key is None else placement.shards_of_keys((key,))
 
 
-def _is_plain(query: Any) -> bool:
-    """Whether nothing but columns of one table, and a count of its rows, can be in the query."""
+def is_of_columns(query: Any) -> bool:
+    """Whether nothing but columns can be in the query, its conditions, annotations and groups aside."""
     return (
-        (len(query.alias_map) == 1 or _has_one_table(query))
-        and (not query.annotations or all(map(_counts_rows, query.annotations.values())))
-        and not query.extra
+        not query.extra
         and not query.extra_tables
         and not query._filtered_relations
-        and query.group_by is None
         and query.combinator is None
         and (not query.order_by or all(type(term) is str for term in query.order_by))
         and not query.extra_order_by
@@ -105,8 +110,9 @@ def _is_plain(query: Any) -> bool:
 
 
 def _has_one_table(query: Any) -> bool:
-    """Whether all aliases but one are trimmed joins, which nothing refers to any more."""
-    return list(query.alias_refcount.values()).count(0) == len(query.alias_map) - 1
+    """Whether only the model's own table is left, beside trimmed joins to which nothing refers any more."""
+    used = [alias for alias, count in query.alias_refcount.items() if count]
+    return len(used) == 1 and query.alias_map[used[0]].table_name == query.get_meta().db_table
 
 
 def _counts_rows(annotation: Any) -> bool:
@@ -114,7 +120,7 @@ def _counts_rows(annotation: Any) -> bool:
     return type(annotation) is Count and type(annotation.source_expressions[0]) is Star and annotation.filter is None
 
 
-def _sets_values(query: Any) -> bool:
+def sets_values(query: Any) -> bool:
     """Whether an UPDATE sets nothing but values."""
     return not query.related_updates and not any(hasattr(value, "resolve_expression") for _, _, value in query.values)
 

@@ -54,6 +54,13 @@ class OneShard:
 class BareRead(OneShard):
     """The commonest query, which nothing has to be added to: one table, outside of a transaction."""
 
+    def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:
+        """Set up what such a query has, columns and plain conditions: Django looks for groups, HAVING and an order."""
+        self.setup_query(with_col_aliases=with_col_aliases)  # type: ignore[attr-defined]
+        self.where, self.having, self.qualify = self.query.where, None, None
+        self.has_extra_select = False
+        return [], [], []
+
     def execute_sql(
         self, result_type: str = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
     ) -> Any:

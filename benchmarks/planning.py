@@ -1,0 +1,68 @@
+"""What planning costs: a plan that is remembered by the shape of the query, a new one, and the whole query."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from django.db.models import Count, Q
+
+from benchmarks.databases import databases
+from benchmarks.report import arguments, run
+from benchmarks.timing import Comparison, compare
+from horizon_shards.backends.sharded import planner
+from horizon_shards.topology import get_group
+
+
+def measure(options: argparse.Namespace) -> list[Comparison]:
+    """Each shape twice: remembered against anew, anew against the whole."""
+    with databases(rows=options.rows):
+        return [one for name, query in queries() for one in _compare(name, query, options.rounds)]
+
+
+def _compare(name: str, query: Any, rounds: int) -> Iterator[Comparison]:
+    known, anew, whole = partial(_plan, query), partial(_anew, query), partial(_run, query)
+    if known().shards != anew().shards:
+        raise AssertionError(f"{name}: the plan that is remembered is another one.")
+    yield compare(name, known, anew, base_name="planned anew", rounds=rounds, calls=200)
+    yield compare(f"{name}, planned anew", anew, whole, base_name="the whole query", rounds=rounds, calls=20)
+
+
+def _plan(query: Any) -> Any:
+    return planner.plan_query(query.query, get_group("track"), "select")[0]
+
+
+def _anew(query: Any) -> Any:
+    by_key, of_shape = planner.plan_by_key, planner.plan_of_shape
+    planner.plan_by_key = planner.plan_of_shape = _nothing
+    try:
+        return _plan(query)
+    finally:
+        planner.plan_by_key, planner.plan_of_shape = by_key, of_shape
+
+
+def _nothing(*args: Any) -> None:
+    """No plan is remembered."""
+
+
+def _run(query: Any) -> Any:
+    return list(query.all())
+
+
+def queries() -> Iterator[tuple[str, Any]]:
+    """Name and queryset."""
+    from benchmarks.models import PageView
+
+    views = PageView.objects.using("track")
+    yield "by key", views.filter(site=7)[:10]
+    yield "ordered slice", views.order_by("at", "pk")[:10]
+    yield "two conditions, ordered slice", views.filter(ms__gt=100, path__gt="/a").order_by("at", "pk")[:10]
+    yield "OR beside a condition", views.filter(Q(ms=1) | Q(path="/a"), ms__lt=900).order_by("at", "pk")[:10]
+    yield "groups", views.values("path").annotate(n=Count("pk"))
+    yield "three keys", views.filter(site__in=[1, 2, 3])[:10]
+
+
+if __name__ == "__main__":
+    run(arguments(__doc__, rows=100, rounds=25), measure)
