@@ -13,7 +13,7 @@ from django.db.models.signals import class_prepared
 
 from horizon_shards.backends.redshift import compiler as redshift
 from horizon_shards.backends.redshift.storage import DECLARABLE, Storage
-from horizon_shards.backends.sharded import inserts, joined, steps, units
+from horizon_shards.backends.sharded import attached, inserts, steps, units
 from horizon_shards.backends.sharded.execute import Run
 from horizon_shards.backends.sharded.federation import select
 from horizon_shards.backends.sharded.inserts import InsertRouter
@@ -78,7 +78,7 @@ def count_once() -> None:
             return iter(list(ask(query)))
 
     Run.all, InsertRouter._execute_copies, select.fill = counted_all, uncounted_copies, counted_fill
-    steps.rows_of = units.rows_of = joined.rows_of = uncounted_step
+    steps.rows_of = units.rows_of = attached.rows_of = uncounted_step
 
 
 def _redshift() -> None:

@@ -73,7 +73,7 @@ def elements(listed: dict[str, Any]) -> dict[str, Any]:
 def any_value(queryset: Any, name: str, condition: Any, *by: str) -> Any:
     """Whether ``AnyValue`` is one of the values that it is of: of all rows, or of each group."""
     chosen = AGGREGATES["AnyValue"](name, filter=condition)
-    rows = (queryset if condition is None else queryset.filter(condition)).values_list(*by, name)
+    rows = _values_for(queryset, name, condition).values_list(*by, "value")
     if not by:
         return _is_among(queryset.aggregate(found=chosen)["found"], [value for (value,) in rows])
     values: dict[Any, list[Any]] = {}
@@ -81,6 +81,16 @@ def any_value(queryset: Any, name: str, condition: Any, *by: str) -> Any:
         values.setdefault(tuple(group), []).append(value)
     groups = queryset.values_list(*by).annotate(found=chosen)
     return Unordered((tuple(group), _is_among(found, values.get(tuple(group), []))) for *group, found in groups)
+
+
+def _values_for(queryset: Any, name: str, condition: Any) -> Any:
+    """The rows with the ``value`` that an aggregate takes of each."""
+    if condition is None:
+        return queryset.annotate(value=models.F(name))
+    if connections[ORACLE].features.supports_aggregate_filter_clause:
+        return queryset.filter(condition).annotate(value=models.F(name))
+    # Django writes a CASE, which is NULL where the condition does not hold.
+    return queryset.annotate(value=models.Case(models.When(condition, then=models.F(name))))
 
 
 def _is_among(found: Any, values: list[Any]) -> bool:
