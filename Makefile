@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 LOG ?=
 SEED ?=
-BENCHMARKS ?= routed scatter merging grouped streaming sinks
+BENCHMARKS ?= routed planning scatter merging grouped streaming sinks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stack venv bench test tests test-servers server-tests test-mysql reliability lint format types layers wheel clean
@@ -70,10 +70,12 @@ server-tests:
 	@echo $(SERVER_TESTS)
 
 # Debian's releases have no MySQL: it is fetched from sid into a folder of its own, and not installed.
-test-mysql: $(VENV)/.servers-installed  ## the tests of shards on a real MySQL, which is fetched; needs Debian's apt
+test-mysql: $(VENV)/.servers-installed  ## the tests of shards and the oracle on a real MySQL, which is fetched; needs apt
 	$(BIN)/python -m tests.servers mysql run $(BIN)/python -m pytest -m "not sqlite_only" $(SERVER_TESTS) $(ARGS)
 	SHARDS_TRANSACTIONS=two_phase $(BIN)/python -m tests.servers mysql run $(BIN)/python -m pytest -m "not sqlite_only" \
 		tests/sharded/test_transactions.py tests/sharded/test_atomic_requests.py $(ARGS)
+	SHARDS_DEFAULT=server $(BIN)/python -m tests.servers mysql run $(BIN)/python -m pytest \
+		tests/properties/test_oracle.py tests/properties/test_judge.py $(ARGS)
 
 # 100 failovers of three clusters, then 1,000 kills of clients on each kind of servers: for a machine with nothing else to do.
 reliability: $(VENV)/.servers-installed  ## count failovers and kills anew into docs/reliability.md; needs mariadbd and postgres
