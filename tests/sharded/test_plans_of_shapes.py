@@ -5,9 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db.models import Avg, Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    Exists,
+    F,
+    Func,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+    Window,
+)
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Lower
+from django.db.models.functions import Concat, Length, Lower, Now, Rank, Round, TruncDate
 from django.db.models.sql.subqueries import UpdateQuery
 
 from horizon_shards.backends.sharded import planner
@@ -41,7 +56,16 @@ def plain(n: int, text: str) -> list[Any]:
         Visitor.objects.filter(visits__path=text).annotate(n=Count("visits")),
         Entry.objects.filter(line=text),
         Customer.objects.filter(name=text),
+        visits.filter(ms__gt=F("price") + n, at__year=2000 + n, extra__a=text),
+        visits.filter(ms__in=[F("price"), n]).order_by(F("ms").desc(nulls_last=True)),
+        visits.annotate(low=Lower("path"), kind=kind_of(n)).filter(low=text).order_by("kind", Length("path")),
+        visits.values("path").annotate(n=Count("id", filter=Q(ms=n))).filter(n__gt=n),
+        visits.values(day=TruncDate("at")).annotate(mean=Round(Avg("ms") * n)).order_by("-mean"),
     ]
+
+
+def kind_of(n: int) -> Case:
+    return Case(When(ms__lt=n, then=Value("fast")), default=Concat("path", Value("slow")))
 
 
 def full_plans(monkeypatch: pytest.MonkeyPatch, querysets: list[Any]) -> list[Plan]:
@@ -69,13 +93,17 @@ def telling() -> list[Any]:
         visits.filter(visitor__site=5, visitor__name="a"),
         visits.filter(visitor=5, path="a"),
         visits.filter(visitor__pk=5, ms=2).order_by("country__name"),
-        visits.filter(ms=F("price")),
-        visits.filter(ms__in=[F("price"), 1]),
-        visits.annotate(low=Lower("path")).filter(low="a"),
-        visits.values("path").annotate(n=Count("id", filter=Q(ms=1))),
-        visits.values("path").annotate(n=Count("id")).filter(n__gt=1),
+        visits.filter(ms=F("site")),
+        visits.filter(ms__in=[F("pk"), 1]),
+        visits.values("path").annotate(n=Max("at")).filter(n__gt=Now()),
+        visits.values("site").annotate(n=Count("id")).filter(n__gt=F("site")),
+        visits.annotate(key=F("site") + 0).filter(key=5),
+        visits.annotate(key=Func("path", function="LOWER")),
+        visits.filter(at__lt=Now()),
+        visits.annotate(rank=Window(Rank(), partition_by="site", order_by="pk")),
+        visits.values("path").annotate(n=Count("id", filter=Exists(Country.objects.filter(pk=OuterRef("country"))))),
         visits.filter(Exists(Visitor.objects.filter(pk=OuterRef("visitor")))),
-        visits.order_by(F("ms").desc()),
+        visits.order_by(Subquery(Country.objects.filter(pk=OuterRef("country")).values("name"))),
         visits.none(),
         Invoice.objects.filter(site__gt=5),
         Invoice.objects.filter(pk=(5, 6)),
@@ -103,8 +131,9 @@ def plan_of_update(**values: Any) -> Plan:
 def test_writes_are_planned_by_their_shape_and_still_checked() -> None:
     plan = plan_of_update(path="b")
     assert plan is plan_of_update(path="c", ms=2)
+    assert plan is plan_of_update(path=Lower("path"))
     assert (plan.operation, plan.mode) == ("update", "scatter")
-    computed = plan_of_update(path=Lower("path"))
+    computed = plan_of_update(path=Func("path", function="LOWER"))
     assert computed == plan
     assert computed is not plan
     with pytest.raises(ShardKeyUpdate):

@@ -39,8 +39,8 @@ def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | No
         query.group_by is None
         and (len(query.alias_map) == 1 or _has_one_table(query))
         and (not query.annotations or all(map(_counts_rows, query.annotations.values())))
-        and (operation != "update" or sets_values(query))
-        and is_of_columns(query)
+        and (operation != "update" or _sets_values(query))
+        and _is_of_columns(query)
     )
     if not is_plain:
         return None
@@ -96,16 +96,23 @@ def _shards_of_key(placement: Placement, value: Any) -> frozenset[str]:
     return frozenset() if key is None else placement.shards_of_keys((key,))
 
 
-def is_of_columns(query: Any) -> bool:
+def _is_of_columns(query: Any) -> bool:
     """Whether nothing but columns can be in the query, its conditions, annotations and groups aside."""
+    return (
+        has_no_extras(query)
+        and (not query.order_by or all(type(term) is str for term in query.order_by))
+        and (not query.select or all(type(column) is Col for column in query.select))
+    )
+
+
+def has_no_extras(query: Any) -> bool:
+    """Whether the query is no set operation, and has neither ``extra()`` nor a ``FilteredRelation``."""
     return (
         not query.extra
         and not query.extra_tables
+        and not query.extra_order_by
         and not query._filtered_relations
         and query.combinator is None
-        and (not query.order_by or all(type(term) is str for term in query.order_by))
-        and not query.extra_order_by
-        and (not query.select or all(type(column) is Col for column in query.select))
     )
 
 
@@ -120,7 +127,7 @@ def _counts_rows(annotation: Any) -> bool:
     return type(annotation) is Count and type(annotation.source_expressions[0]) is Star and annotation.filter is None
 
 
-def sets_values(query: Any) -> bool:
+def _sets_values(query: Any) -> bool:
     """Whether an UPDATE sets nothing but values."""
     return not query.related_updates and not any(hasattr(value, "resolve_expression") for _, _, value in query.values)
 
