@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import statistics
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
-from functools import partial, reduce
 from typing import Any
 
 import django
 import pytest
-from django.db import IntegrityError, NotSupportedError, connections
+from django.db import NotSupportedError, connections
 from django.db.models import (
     Avg,
     Case,
@@ -31,7 +29,6 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Cast, Coalesce, Concat, Greatest, Length, Lower, Now, Upper
-from django.db.transaction import atomic
 
 from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
 from horizon_shards.testing import capture_shards
@@ -280,54 +277,6 @@ def test_related_rows_are_counted(spread: list[Visit]) -> None:
     assert Visitor.objects.annotate(n=Count("visits")).aggregate(Sum("n"), Max("n")) == {"n__sum": 12, "n__max": 1}
 
 
-@pytest.mark.skipif(django.VERSION < (6, 0), reason="PostgreSQL's alone before Django 6")
-def test_any_value_and_bits(spread: list[Visit]) -> None:
-    from django.db import models
-
-    features = connections["track"].features
-    if features.supports_any_value:
-        assert Visit.objects.filter(bot=True).aggregate(x=models.AnyValue("bot"))["x"] is True
-        groups = Visit.objects.values("path").annotate(x=models.AnyValue("path"))
-        assert all(row["x"] == row["path"] for row in groups)
-    if getattr(features, "supports_bit_aggregations", False):
-        found = Visit.objects.filter(ms__gt=0).aggregate(
-            a=models.BitAnd("ms"), o=models.BitOr("ms"), x=models.BitXor("ms")
-        )
-        values = [value for value in known() if value > 0]
-        assert found == {
-            "a": reduce(operator.and_, values),
-            "o": reduce(operator.or_, values),
-            "x": reduce(operator.xor, values),
-        }
-
-
-def test_what_mysql_computes_without_a_sign_has_none_over_shards(spread: list[Visit]) -> None:
-    if not getattr(connections["track"].features, "supports_bit_aggregations", False):
-        pytest.skip("Django 6.1's, or PostgreSQL's")
-    from django.db import models
-
-    none = Visit.objects.filter(ms=0)
-    below = partial(none.aggregate, a=models.BitOr("ms"), z=F("a") - 1)
-    if connections["track"].vendor != "mysql":
-        assert below() == {"a": 0, "z": -1}
-        return
-    with pytest.raises(IntegrityError, match="UNSIGNED value is out of range"), atomic(using="track"):
-        below()
-    assert none.aggregate(a=models.BitOr("ms"), z=F("a") + 1) == {"a": 0, "z": 1}
-    unknown = Visit.objects.filter(ms=None).order_by("path")[:5]
-    assert unknown.aggregate(a=models.BitAnd("ms")) == {"a": 2**64 - 1}
-
-
-def test_what_can_have_no_rows_has_the_value_of_none(spread: list[Visit]) -> None:
-    """Not what the database makes of no rows: MySQL's BIT_AND has all bits then."""
-    first = Visit.objects.filter(ms__in=[]).order_by("path").values("path")[:1]
-    assert first.aggregate(n=Count("ms"), total=Sum("ms")) == {"n": 0, "total": None}
-    if getattr(connections["track"].features, "supports_bit_aggregations", False):
-        from django.db import models
-
-        assert first.aggregate(a=models.BitAnd("ms")) == {"a": None}
-
-
 def test_whole_groups_are_ordered_by_what_is_computed_of_a_text(spread: list[Visit]) -> None:
     for n, visit in enumerate(spread):
         visit.path = "aBCd"[n % 4]
@@ -395,28 +344,3 @@ def test_a_union_is_only_counted(spread: list[Visit]) -> None:
     with pytest.raises(QueryNotSupported, match=r"union\(\).*Q\(") as caught:
         together.aggregate(s=Sum("ms"))
     assert caught.value.reason == "aggregate-over-rows"
-
-
-def test_a_condition_that_can_never_hold_counts_as_in_one_database(sites: list[Site], visits: list[Visit]) -> None:
-    """Django writes a constant for the whole expression around such an aggregate."""
-    never = Count("pk", filter=Q(path__in=[]))
-    here = Visit.objects.filter(site=sites[0])
-    for asked in (
-        {"a": never, "z": F("a") * 3 - 1},
-        {"z": Coalesce(Sum("ms", filter=Q(path__in=[])), 7)},
-        {"n": Count("pk"), "z": never + 5},
-    ):
-        found = Visit.objects.aggregate(**asked)
-        assert {**found, "n": 0} == {**here.aggregate(**asked), "n": 0}
-    groups = [query.values("path").annotate(a=never).filter(a__lt=F("a") + 1) for query in (Visit.objects, here)]
-    assert len(groups[0]) == len(groups[1])
-    merged = [query.values("path").distinct() for query in (Visit.objects, here)]
-    for what in (
-        {"n": Count("path"), "z": Sum("ms", filter=Q(pk__in=[]), default=0)},
-        {"n": Count("path"), "z": never},
-    ):
-        several, one = (query.aggregate(**what) for query in merged)
-        assert (several["z"], bool(several["n"])) == (one["z"], bool(one["n"]))
-    counted = [query.annotate(k=Count("tags")) for query in (Visit.objects, here)]
-    for what in ({"z": Sum("k", filter=Q(pk__in=[]), default=3), "m": Max("k")}, {"z": never, "m": Max("k")}):
-        assert counted[0].aggregate(**what) == counted[1].aggregate(**what)

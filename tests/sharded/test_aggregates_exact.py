@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 from decimal import Decimal
+from functools import partial, reduce
 
+import django
 import pytest
-from django.db import NotSupportedError, OperationalError, connections
+from django.db import IntegrityError, NotSupportedError, OperationalError, connections, models
 from django.db.models import Avg, Count, DecimalField, ExpressionWrapper, F, IntegerField, Q, StdDev, Sum, Variance
+from django.db.transaction import atomic
 
 from tests.sharded.rows import VALUES, known
 from tests.shop.models import Site, Ticket, Visit, Visitor
@@ -187,3 +191,37 @@ def test_a_condition_on_decimals_of_merged_rows(spread: list[Visit]) -> None:
     prices = list(Visit.objects.values_list("price", flat=True))
     assert found["a"] == prices.count(Decimal(0)) > 0
     assert found["b"] == sum(1 for price in prices if price is not None and price > -1)
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="PostgreSQL's alone before Django 6")
+def test_any_value_and_bits(spread: list[Visit]) -> None:
+    features = connections["track"].features
+    if features.supports_any_value:
+        assert Visit.objects.filter(bot=True).aggregate(x=models.AnyValue("bot"))["x"] is True
+        groups = Visit.objects.values("path").annotate(x=models.AnyValue("path"))
+        assert all(row["x"] == row["path"] for row in groups)
+    if getattr(features, "supports_bit_aggregations", False):
+        found = Visit.objects.filter(ms__gt=0).aggregate(
+            a=models.BitAnd("ms"), o=models.BitOr("ms"), x=models.BitXor("ms")
+        )
+        values = [value for value in known() if value > 0]
+        assert found == {
+            "a": reduce(operator.and_, values),
+            "o": reduce(operator.or_, values),
+            "x": reduce(operator.xor, values),
+        }
+
+
+def test_what_mysql_computes_without_a_sign_has_none_over_shards(spread: list[Visit]) -> None:
+    if not getattr(connections["track"].features, "supports_bit_aggregations", False):
+        pytest.skip("Django 6.1's, or PostgreSQL's")
+    none = Visit.objects.filter(ms=0)
+    below = partial(none.aggregate, a=models.BitOr("ms"), z=F("a") - 1)
+    if connections["track"].vendor != "mysql":
+        assert below() == {"a": 0, "z": -1}
+        return
+    with pytest.raises(IntegrityError, match="UNSIGNED value is out of range"), atomic(using="track"):
+        below()
+    assert none.aggregate(a=models.BitOr("ms"), z=F("a") + 1) == {"a": 0, "z": 1}
+    unknown = Visit.objects.filter(ms=None).order_by("path")[:5]
+    assert unknown.aggregate(a=models.BitAnd("ms")) == {"a": 2**64 - 1}

@@ -17,7 +17,7 @@ from horizon_shards.backends.sharded.layout import Layout
 from horizon_shards.backends.sharded.plan import Merge
 from horizon_shards.backends.sharded.pushdown import check_windows, groups_are_whole, rows_are_disjoint
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.walk import rows_of
+from horizon_shards.backends.sharded.walk import inner_of
 from horizon_shards.exceptions import QueryNotSupported
 
 Row = Sequence[Any]
@@ -104,7 +104,7 @@ class ScatterAggregate(Scattered):
 
     def _check_joins(self, partial: Any) -> None:
         assert self.tables is not None
-        self.tables.query = rows_of(partial)
+        self.tables.query = inner_of(partial)
         self.tables.add_joins()
 
 

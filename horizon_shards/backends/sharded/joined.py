@@ -20,7 +20,7 @@ from horizon_shards.backends.sharded.leaving import refusal
 from horizon_shards.backends.sharded.plan import Operation
 from horizon_shards.backends.sharded.stepped import SteppedCompiler
 from horizon_shards.backends.sharded.units import ManyStep, has_duplicates
-from horizon_shards.backends.sharded.walk import rows_of
+from horizon_shards.backends.sharded.walk import inner_of
 from horizon_shards.exceptions import QueryNotSupported
 
 #: What the names of columns begin with that are selected for joining alone.
@@ -52,7 +52,7 @@ class JoinedCompiler(SteppedCompiler):
         return compiler
 
     def _check_duplicates(self, step: ManyStep) -> None:
-        query = rows_of(self.query)
+        query = inner_of(self.query)
         is_exists = query.high_mark == 1 and not query.select and not query.default_cols
         attached = any(attachment.many is step for attachment in self.attachments)
         once = is_exists or (query.distinct and not attached)

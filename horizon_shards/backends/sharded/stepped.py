@@ -13,7 +13,7 @@ from horizon_shards.backends.sharded.elsewhere import with_pending
 from horizon_shards.backends.sharded.federation.refusals import LATE
 from horizon_shards.backends.sharded.rewrite import replaced_query
 from horizon_shards.backends.sharded.steps import Step, can_never_hold
-from horizon_shards.backends.sharded.walk import conditions_of, conditions_of_parts
+from horizon_shards.backends.sharded.walk import conditions_anywhere, conditions_of
 
 
 class Route(Protocol):
@@ -24,6 +24,9 @@ class Route(Protocol):
 
     def instead(self, refusal: Exception, query: Any) -> Any:
         """The compiler that federates; raises ``refusal`` where that is off or no help."""
+
+    def by_keys(self, query: Any) -> Any:
+        """The compiler of an UPDATE that asks for the keys of its rows first."""
 
 
 class SteppedCompiler:
@@ -37,6 +40,8 @@ class SteppedCompiler:
         self.steps = steps
         #: From the query that is left to its compiler.
         self.route = route
+        #: Whether an UPDATE of what is left asks for the keys of its rows first.
+        self.asks_keys = False
         self.inner: Any = None
         #: Whether federation answers, since the steps could not.
         self.is_federated = False
@@ -73,14 +78,15 @@ class SteppedCompiler:
             answers = {id(step.replaces): step.answer(config) for step in self.steps}
         left_out = self._left_out()
         made = {name: answer if name in left_out else written_out(answer) for name, answer in answers.items()}
-        return self.route(replaced_query(self.query, made))
+        left = replaced_query(self.query, made)
+        return self.route.by_keys(left) if self.asks_keys else self.route(left)
 
     def _left_out(self) -> set[int]:
         """The conditions, by identity, with which Django may leave out what needs them, where they have no values."""
-        of_parts = set(map(id, conditions_of_parts(self.query)))
+        rows = set(map(id, conditions_of(self.query)))
+        others = set(map(id, conditions_anywhere(self.query))) - rows
         asked = {id(step.replaces): step.query for step in self.steps}
-        never = {name for name in asked.keys() & of_parts if can_never_hold(asked[name])}
-        return never.union(map(id, conditions_of(self.query)))
+        return rows.union(name for name in asked.keys() & others if can_never_hold(asked[name]))
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         """Run the steps, then the query."""

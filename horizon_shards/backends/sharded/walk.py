@@ -164,14 +164,15 @@ def _leaves(node: Any) -> Iterator[Any]:
             yield from _leaves(child)
 
 
-def conditions_of_parts(query: Any) -> Iterator[Any]:
-    """The conditions in the parts of a set operation: Django leaves a part out where one says that it has no rows."""
-    for part in rows_of(query).combined_queries:
-        yield from _leaves(part.where)
-        yield from conditions_of_parts(part)
+def conditions_anywhere(query: Any) -> Iterator[Any]:
+    """The conditions in a query, in what it aggregates and in the parts of a set operation."""
+    rows = inner_of(query)
+    yield from _leaves(rows.where)
+    for part in rows.combined_queries:
+        yield from conditions_anywhere(part)
 
 
-def rows_of(query: Any) -> Any:
+def inner_of(query: Any) -> Any:
     """The query whose rows an aggregate is computed of; any other query itself."""
     return getattr(query, "inner_query", query)
 
