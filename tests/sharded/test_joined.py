@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connections
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Upper
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum, Window
+from django.db.models.functions import RowNumber, Upper
 from django.db.transaction import atomic
 from django.test.utils import CaptureQueriesContext
 
@@ -170,6 +170,17 @@ def test_an_update_in_the_order_of_far_rows(sites: list[Site], visits: list[Visi
     assert named.order_by("name").update(path="up") == 12
     assert named.order_by("-name").update(path="down") == 12
     assert Visit.objects.filter(path="down").count() == 12
+
+
+def test_an_update_that_one_table_alone_cannot_have_asks_for_keys(sites: list[Site], visits: list[Visit]) -> None:
+    """Of several tables, Django asks for keys first; MySQL reads no table that it updates, and none takes a window."""
+    ranked = Visit.objects.annotate(rank=Window(RowNumber(), partition_by="site", order_by="-ms")).filter(rank__lte=2)
+    assert ranked.filter(site__name__in=["site 3", "site 4"]).update(path="slow") == 4
+    found = Visit.objects.filter(path="slow").values_list("site__name", "ms")
+    assert sorted(found) == [("site 3", 3), ("site 3", 4), ("site 4", 3), ("site 4", 4)]
+    slower = Visit.objects.filter(site=OuterRef("site"), ms__gt=OuterRef("ms"))
+    assert Visit.objects.filter(~Exists(slower), site__name="site 5").update(path="slowest") == 1
+    assert Visit.objects.get(path="slowest").ms == 4
 
 
 def test_the_plan(visits: list[Visit]) -> None:

@@ -15,7 +15,7 @@ from horizon_shards.backends.sharded.aggregates import ScatterAggregate, Scatter
 from horizon_shards.backends.sharded.combined import ScatterCombined
 from horizon_shards.backends.sharded.elsewhere import steps_of
 from horizon_shards.backends.sharded.federation.select import federated
-from horizon_shards.backends.sharded.federation.writes import keys_first
+from horizon_shards.backends.sharded.federation.writes import KeysFirst, keys_first, keys_of
 from horizon_shards.backends.sharded.groups import ScatterGroups
 from horizon_shards.backends.sharded.joining import joined_compiler, ordered_elsewhere
 from horizon_shards.backends.sharded.partial import refuse_partial_write
@@ -100,6 +100,11 @@ class Again:
         """The compiler that federates; raises ``refusal`` where that is off or no help."""
         how = federated if operation_of(self.name) == "select" else keys_first
         return how(refusal, query, self.connection, self.elide_empty)
+
+    def by_keys(self, query: Query) -> Any:
+        """The compiler of an UPDATE that asks for the keys of its rows first."""
+        keys = route("SQLCompiler", keys_of(query), self.connection, self.using, self.elide_empty)
+        return KeysFirst(query, self.connection, keys)
 
 
 def _merging(query: Query, tables: Any) -> type:

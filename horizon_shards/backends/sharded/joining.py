@@ -93,6 +93,7 @@ def _compiler(query: Any, connection: Any, operation: Operation, route: Route, e
     compiler = JoinedCompiler(left, connection, steps, route)
     compiler.attachments, compiler.operation, compiler.terms = attachments, operation, tuple(terms)
     compiler.written = query
+    compiler.asks_keys = operation == "update" and _asks_keys(left, connection.lead)
     compiler.hidden = _add_hidden_keys(left, attachments)
     if left.is_sliced and terms:
         compiler.cut = left.low_mark, left.high_mark
@@ -101,6 +102,13 @@ def _compiler(query: Any, connection: Any, operation: Operation, route: Route, e
         compiler.cut = left.low_mark, left.high_mark
         left.low_mark = 0
     return compiler
+
+
+def _asks_keys(left: Any, connection: Any) -> bool:
+    """Whether an UPDATE of this one table alone cannot have its condition: of several, Django asks for the keys."""
+    contents = contents_of(left)
+    is_read = contents.nested and not connection.features.update_can_self_select
+    return left.count_active_tables() == 1 and bool(contents.windows or is_read)
 
 
 def _refuse_windows(query: Any, reduction: Reduction) -> None:

@@ -24,7 +24,7 @@ def keys_first(refusal: Exception, query: Any, logical: Any, elide_empty: bool) 
     placement = placement_of(query.model)
     if placement is None or placement.pk_repeats:
         raise refusal
-    keys = federated(refusal, _keys_of(query), logical, elide_empty)
+    keys = federated(refusal, keys_of(query), logical, elide_empty)
     return KeysFirst(query, logical, keys)
 
 
@@ -62,7 +62,7 @@ class KeysFirst:
             yield keys[start : start + CHUNK]
 
 
-def _keys_of(query: Any) -> Any:
+def keys_of(query: Any) -> Any:
     """A SELECT of the primary keys that the condition of a write means."""
     keys = query.clone()
     keys.__class__ = Query
