@@ -6,8 +6,24 @@ from decimal import Decimal
 
 import pytest
 from django.db import connections
-from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, StdDev, Sum, Variance, When
-from django.db.models.functions import Collate, Length
+from django.db.models import (
+    Avg,
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    StdDev,
+    Sum,
+    Value,
+    Variance,
+    When,
+)
+from django.db.models.functions import Cast, Collate, Concat, Length, Lower
 
 from horizon_shards.exceptions import RowLimitExceeded
 from tests.changed_databases import limited
@@ -158,3 +174,23 @@ def test_groups_are_counted_whose_order_is_of_an_aggregate_that_can_never_hold(v
     # Here Django lets the aggregate empty the whole answer, but on MySQL, and before Django 6 its count.
     assert len(in_an_expression) in (0, 60)
     assert in_an_expression.count() in (len(in_an_expression), 60)
+
+
+def test_groups_by_a_constant_are_none_where_there_are_no_rows(sites: list[Site], visits: list[Visit]) -> None:
+    """Django groups by a function of constants, and by no constant alone: then there is one group, of no rows too."""
+    rows = Visit.objects.annotate(a=Value("a"), low=Lower(Value("A")))
+    counted = rows.values("a").annotate(n=Count("pk"))
+    texts = rows.values("a").annotate(n=Concat(Lower("a"), Cast(Count("pk"), CharField())))
+    distinct = rows.values("a").annotate(n=Count("ms", distinct=True))
+    for groups, size in (
+        (counted, 1),
+        (counted.order_by(Lower("a")), 0),
+        (rows.values("low").annotate(n=Count("pk")), 0),
+        (counted.filter(Q(n__gt=-1) | Q(low="b")), 0),
+        (distinct.order_by(Lower("a")), 0),
+        (texts, 0),
+    ):
+        none, some = groups.filter(ms=99), groups.filter(ms=1)
+        assert len(none) == len(none.filter(site=sites[0])) == size
+        assert len(some) == len(some.filter(site=sites[0])) == 1
+        assert some[0]["n"] in (12, "a12", 1)

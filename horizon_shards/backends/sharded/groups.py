@@ -35,7 +35,7 @@ class ScatterGroups(RowsOfShards):
     def plan_groups(self) -> None:
         """Read the query as Django compiles it: what is selected, grouped by, sorted by, and the HAVING."""
         query = self.query = self.query.clone()
-        extra_select, order_by, _ = super().pre_sql_setup()  # type: ignore[misc]
+        extra_select, order_by, group_by = super().pre_sql_setup()  # type: ignore[misc]
         assert self.tables is not None
         self.tables.query = query
         self.tables.add_joins()
@@ -50,6 +50,8 @@ class ScatterGroups(RowsOfShards):
         self.order = tuple(self._sort_column(order) for order in terms)
         self.distinct = self._distinct_columns(extra_select) if query.distinct else None
         condition = None if self.having is None else layout.placed(self.having)  # type: ignore[attr-defined]
+        #: Where constants alone are grouped by, what says whether a shard has a row at all.
+        self.counted = layout.count_of_rows() if group_by and not layout.keys else None
         layout.close()
         self.finish = Finish(layout, condition, self)
 
@@ -119,11 +121,14 @@ class ScatterGroups(RowsOfShards):
         identity = self.layout.identity
         for answer in answers:
             for row in answer:
+                if self.counted is not None and not row[self.counted]:
+                    continue
                 found.setdefault(identity(row), []).append(row)
                 if len(found) > limit:
                     raise too_many_rows(limit, "groups")
         # Where nothing is grouped by, there is one group of all rows, also of none.
-        return list(found.values()) or ([] if self.layout.keys else [[]])
+        is_grouped = self.layout.keys or self.counted is not None
+        return list(found.values()) or ([] if is_grouped else [[]])
 
 
 def _ordered_by(expression: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db.models import Aggregate, Value
+from django.db.models import Aggregate, Count, Value
 from django.db.models.expressions import Col, Expression, SQLiteNumericMixin
 from django.db.models.functions import Coalesce, Random
 from django.db.models.sql import Query
@@ -122,6 +122,10 @@ class Layout:
         place = self._ask(expression)
         self.taken.append((position, place))
         self.keys.append((place if how.sql is None else self._ask(self._of_group(how.sql, expression)), how.key))
+
+    def count_of_rows(self) -> int:
+        """The place in a shard's row of how many rows it is of."""
+        return self._ask(Count("*"))
 
     def close(self) -> None:
         """Ask for the parts of all aggregates, once the last one is known."""
