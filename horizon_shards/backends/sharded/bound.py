@@ -10,6 +10,14 @@ from django.db.models.expressions import Value
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import AND, WhereNode
 
+from horizon_shards.backends.sharded.collations import (
+    collation_of,
+    collation_sql,
+    default_collation,
+    literal_collation,
+    mysql_collation,
+)
+
 
 class Pending(str):
     """Stands for values that are known at execution only; a text, so that it can be a parameter of a rehearsal."""
@@ -79,6 +87,28 @@ class PendingValue(Value):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """One parameter that says what it stands for."""
         return "%s", [self.value]
+
+
+class BoundText(Value):
+    """A text that a subquery gave: it compares by the collation of its column, where a literal has the session's."""
+
+    def __init__(self, value: str, source: Any, output_field: Any) -> None:
+        super().__init__(value, output_field=output_field)
+        self.source = source
+
+    def as_mysql(self, compiler: Any, connection: Any) -> Any:
+        """With a collation where the session has another one of the same character set."""
+        sql, params = self.as_sql(compiler, connection)
+        own, literal = mysql_collation(self.source, connection), literal_collation(connection)
+        is_other = own != literal and own.partition("_")[0] == literal.partition("_")[0]
+        return f"({sql} COLLATE {collation_sql(own)})" if is_other else sql, params
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        """With a collation where the column has one of its own."""
+        sql, params = self.as_sql(compiler, connection)
+        own = collation_of(self.source, connection)
+        is_other = own is not None and own != default_collation(connection)
+        return f"({sql} COLLATE {connection.ops.quote_name(own)})" if is_other else sql, params
 
 
 class NeverValue(Value):

@@ -82,14 +82,20 @@ def has_levels(collation: str) -> bool:
 
 def database_collation(connection: Any) -> str:
     """The collation of a MySQL database."""
-    return _mysql_collation(connection.alias, connection.settings_dict["NAME"], Hidden(connection))
+    return _mysql_collations(connection.alias, connection.settings_dict["NAME"], Hidden(connection))[0]
+
+
+def literal_collation(connection: Any) -> str:
+    """The collation by which MySQL compares texts that are in the statement alone."""
+    return _mysql_collations(connection.alias, connection.settings_dict["NAME"], Hidden(connection))[1]
 
 
 @lru_cache(maxsize=256)
-def _mysql_collation(alias: str, name: str, hidden: Hidden) -> str:
+def _mysql_collations(alias: str, name: str, hidden: Hidden) -> tuple[str, str]:
     with hidden.connection.cursor() as cursor:
-        cursor.execute("SELECT @@collation_database")
-        return str(cursor.fetchone()[0])
+        cursor.execute("SELECT @@collation_database, @@collation_connection")
+        database, literals = cursor.fetchone()
+    return str(database), str(literals)
 
 
 def collation_sql(collation: str) -> str:
