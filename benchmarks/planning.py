@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
+from django.db.models.functions import Length, Lower, TruncDate
 
 from benchmarks.databases import databases
 from benchmarks.report import arguments, run
@@ -61,6 +62,10 @@ def queries() -> Iterator[tuple[str, Any]]:
     yield "two conditions, ordered slice", views.filter(ms__gt=100, path__gt="/a").order_by("at", "pk")[:10]
     yield "OR beside a condition", views.filter(Q(ms=1) | Q(path="/a"), ms__lt=900).order_by("at", "pk")[:10]
     yield "groups", views.values("path").annotate(n=Count("pk"))
+    slow = views.filter(at__year=2026, ms__gt=Length("path"))
+    yield "expressions", slow.annotate(kind=Lower("path")).order_by("kind", F("ms").desc())[:10]
+    days = views.values(day=TruncDate("at")).annotate(n=Count("pk", filter=Q(ms__gt=1)))
+    yield "groups of days, HAVING", days.filter(n__gt=1).order_by("-n")
     yield "three keys", views.filter(site__in=[1, 2, 3])[:10]
 
 
