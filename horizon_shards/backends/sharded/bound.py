@@ -17,6 +17,7 @@ from horizon_shards.backends.sharded.collations import (
     literal_collation,
     mysql_collation,
 )
+from horizon_shards.backends.sharded.kinds import internal_type
 
 
 class Pending(str):
@@ -89,26 +90,37 @@ class PendingValue(Value):
         return "%s", [self.value]
 
 
-class BoundText(Value):
-    """A text that a subquery gave: it compares by the collation of its column, where a literal has the session's."""
+#: The types of MySQL's columns that a literal has not: it would be a text.
+MYSQL_TYPES = {"DateField": "DATE", "DateTimeField": "DATETIME(6)", "TimeField": "TIME(6)", "JSONField": "JSON"}
 
-    def __init__(self, value: str, source: Any, output_field: Any) -> None:
+
+class BoundValue(Value):
+    """What a subquery gave, or None: with the type and the collation that ``source``, what it selects, has in SQL."""
+
+    def __init__(self, value: Any, source: Any, output_field: Any) -> None:
         super().__init__(value, output_field=output_field)
         self.source = source
 
     def as_mysql(self, compiler: Any, connection: Any) -> Any:
-        """With a collation where the session has another one of the same character set."""
+        """With a type where a literal has another one, or the collation where the session has another one."""
         sql, params = self.as_sql(compiler, connection)
-        own, literal = mysql_collation(self.source, connection), literal_collation(connection)
-        is_other = own != literal and own.partition("_")[0] == literal.partition("_")[0]
-        return f"({sql} COLLATE {collation_sql(own)})" if is_other else sql, params
+        kind = MYSQL_TYPES.get(internal_type(self.output_field))
+        if kind is not None:  # to MariaDB, JSON is a text
+            is_text = kind == "JSON" and connection.mysql_is_mariadb
+            return sql if is_text else f"CAST({sql} AS {kind})", params
+        if isinstance(self.value, str):
+            own, literal = mysql_collation(self.source, connection), literal_collation(connection)
+            if own != literal and own.partition("_")[0] == literal.partition("_")[0]:
+                sql = f"({sql} COLLATE {collation_sql(own)})"
+        return sql, params
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
-        """With a collation where the column has one of its own."""
+        """With the collation where the column has one of its own."""
         sql, params = self.as_sql(compiler, connection)
-        own = collation_of(self.source, connection)
-        is_other = own is not None and own != default_collation(connection)
-        return f"({sql} COLLATE {connection.ops.quote_name(own)})" if is_other else sql, params
+        own = collation_of(self.source, connection) if isinstance(self.value, str) else None
+        if own is not None and own != default_collation(connection):
+            sql = f"({sql} COLLATE {connection.ops.quote_name(own)})"
+        return sql, params
 
 
 class NeverValue(Value):

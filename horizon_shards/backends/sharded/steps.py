@@ -14,7 +14,7 @@ from django.db.models.expressions import ColPairs, Value
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
-from horizon_shards.backends.sharded.bound import BoundIn, BoundText, NeverValue, PendingIn, PendingValue, bound_exists
+from horizon_shards.backends.sharded.bound import BoundIn, BoundValue, NeverValue, PendingIn, PendingValue, bound_exists
 from horizon_shards.backends.sharded.kinds import PLAIN, TEXT, internal_type, output_field
 from horizon_shards.backends.sharded.tables import model_of
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
@@ -109,9 +109,7 @@ class ValueStep(Step):
         if not rows and can_never_hold(self.query):
             return NeverValue(self.replaces.output_field)
         value = rows[0][0] if rows else None
-        if isinstance(value, str):
-            return BoundText(value, selected_column(self.query), self.replaces.output_field)
-        return Value(value, output_field=self.replaces.output_field)
+        return BoundValue(value, selected_column(self.query), self.replaces.output_field)
 
 
 def home_of(query: Any) -> str:
