@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.db.models import Count, Max, Subquery
+from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Collate, Concat
 
 from horizon_shards.backends.sharded.collations import _mysql_collations
+from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.topology import get_group
 from tests.shop.models import Customer, Site, Visit
 
@@ -105,3 +106,15 @@ def test_postgresql_compares_it_by_the_collation_of_its_column(visits: list[Visi
         found = Customer.objects.filter(tenant="t").annotate(c=Collate("name", collation)).values("c")[:1]
         above = Visit.objects.annotate(name=Subquery(found)).filter(name__gt="B")
         assert above.exists() is is_above, collation
+
+
+@pytest.mark.parametrize("name", ["extra", "extra__a"])
+def test_json_of_rows_elsewhere_is_no_list_of_literals(one: Any, name: str) -> None:
+    """Django writes a list of JSON otherwise than a subquery: no such literal equals what the column has."""
+    there, here = one
+    Visit.objects.update(extra=VALUES["extra"])
+    alike = [Q(**{f"{name}__in": there.values(name)}), Exists(there.filter(**{name: OuterRef(name)}))]
+    for condition in alike:
+        with pytest.raises(QueryNotSupported, match="pass them as a list"):
+            here.filter(condition).exists()
+    assert here.filter(**{name: there.values(name)[:1]}).exists()

@@ -192,8 +192,10 @@ def selected_column(query: Any) -> Any:
 
 
 def of_one_type(left: Any, right: Any) -> bool:
-    """Whether values of ``right`` may be compared with ``left`` in another database."""
+    """Whether values of ``right`` may be compared with ``left`` in another database; JSON has no literals there."""
     kinds = [internal_type(output_field(expression)) for expression in (left, right)]
+    if "JSONField" in kinds:
+        return False
     return kinds[0] == kinds[1] or any(set(kinds) <= family for family in (TEXT, WHOLE))
 
 
