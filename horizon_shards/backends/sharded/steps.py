@@ -192,13 +192,15 @@ def selected_column(query: Any) -> Any:
 
 
 def of_one_type(left: Any, right: Any) -> bool:
-    """Whether values of ``right`` may be compared with ``left`` in another database; JSON has no literals there."""
+    """Whether values of ``right`` may be compared with ``left`` in another database."""
     kinds = [internal_type(output_field(expression)) for expression in (left, right)]
-    if "JSONField" in kinds:
+    if COMPOUND.intersection(kinds):
         return False
     return kinds[0] == kinds[1] or any(set(kinds) <= family for family in (TEXT, WHOLE))
 
 
+#: Values of these cannot be listed: to Python they are not hashable, and literals of JSON equal no column's.
+COMPOUND = {"JSONField", "ArrayField", "HStoreField"}
 WHOLE = {kind for kind in PLAIN if "Integer" in kind or "Auto" in kind}
 
 
