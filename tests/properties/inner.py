@@ -21,8 +21,13 @@ VALUES: dict[str, tuple[tuple[str, str, str, bool], ...]] = {
         ('Site.objects.filter({}, pk=OuterRef("site")).values("name")[:1]', "Site", "text", False),
         ('Account.objects.filter({}).order_by("pk").values("email")[:1]', "Account", "text", False),
         ('Country.objects.filter({}, pk=OuterRef("country")).values("name")[:1]', "Country", "text", True),
+        *(
+            (f'Visit.objects.filter({{}}).order_by("pk").values("{name}")[:1]', "Visit", kind, False)
+            for name, kind in (("at", "datetime"), ("took", "duration"), ("extra", "json"), ("price", "decimal"))
+        ),
     ),
     "Visitor": (
+        ('Visitor.objects.filter({}).order_by("pk").values("joined")[:1]', "Visitor", "date", False),
         (
             'Visit.objects.filter({}, visitor=OuterRef("pk")).order_by("-ms", "pk").values("ms")[:1]',
             "Visit",
@@ -141,6 +146,9 @@ SUBQUERIES = {
         ("site__in=Site.objects.filter({})", "Site"),
         ('path__in=Visitor.objects.filter({}).values("nick")', "Visitor"),
         ('ms__in=Order.objects.filter({}).values("amount")', "Order"),
+        ('price__in=Invoice.objects.filter({}).values("total")', "Invoice"),
+        ('at__in=Visit.objects.filter({}).values("at")', "Visit"),
+        ('visitor__joined__in=Visitor.objects.filter({}).values("joined")', "Visitor"),
         ('price__gte=Invoice.objects.filter({}).order_by("pk").values("total")[:1]', "Invoice"),
         ('Exists(Tag.objects.filter({}, name=OuterRef("path")))', "Tag"),
     ),
