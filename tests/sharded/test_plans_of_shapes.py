@@ -5,22 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db.models import (
-    Avg,
-    Case,
-    Count,
-    Exists,
-    F,
-    Func,
-    Max,
-    OuterRef,
-    Q,
-    Subquery,
-    Sum,
-    Value,
-    When,
-    Window,
-)
+from django.db.models import Avg, Case, Count, Exists, F, Func, Max, OuterRef, Q, Subquery, Sum, Value, When, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Length, Lower, Now, Rank, Round, TruncDate
 from django.db.models.sql.subqueries import UpdateQuery
