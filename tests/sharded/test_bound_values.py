@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, Max, OrderBy, OuterRef, Q, Subquery
 from django.db.models.functions import Collate, Concat
 
 from horizon_shards.backends.sharded.collations import _mysql_collations
@@ -118,3 +118,16 @@ def test_json_of_rows_elsewhere_is_no_list_of_literals(one: Any, name: str) -> N
         with pytest.raises(QueryNotSupported, match="pass them as a list"):
             here.filter(condition).exists()
     assert here.filter(**{name: there.values(name)[:1]}).exists()
+
+
+@pytest.mark.parametrize("ms", [1, 2, 200])
+def test_an_order_by_a_value_is_none(one: Any, ms: int) -> None:
+    """ORDER BY takes a literal number for the column of this number, and PostgreSQL no other literal."""
+    there, _ = one
+    Visit.objects.filter(pk=there.get().pk).update(ms=ms)
+    by_key = list(Visit.objects.order_by("-pk"))
+    for value in (Subquery(there.values("ms")), Subquery(there.values("path")), Exists(there)):
+        for order in (value, OrderBy(value, descending=True)):
+            assert list(Visit.objects.order_by(order, "-pk")[:5]) == by_key[:5]
+            rows = Visit.objects.order_by(order, "-pk").values("path", "pk").distinct()
+            assert [row["pk"] for row in rows] == [visit.pk for visit in by_key]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -17,6 +19,7 @@ from horizon_shards.backends.sharded.collations import (
     literal_collation,
     mysql_collation,
 )
+from horizon_shards.backends.sharded.constants import typed_by_postgresql
 from horizon_shards.backends.sharded.kinds import internal_type
 
 
@@ -108,6 +111,8 @@ class BoundValue(Value):
         if kind is not None:  # to MariaDB, JSON is a text
             is_text = kind == "JSON" and connection.mysql_is_mariadb
             return sql if is_text else f"CAST({sql} AS {kind})", params
+        if isinstance(self.value, int | float | Decimal | timedelta):
+            return f"({sql} + 0)", params  # ORDER BY a number alone is by the column of this number
         if isinstance(self.value, str):
             own, literal = mysql_collation(self.source, connection), literal_collation(connection)
             if own != literal and own.partition("_")[0] == literal.partition("_")[0]:
@@ -115,8 +120,10 @@ class BoundValue(Value):
         return sql, params
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
-        """With the collation where the column has one of its own."""
+        """With its type, since ORDER BY takes no literal, and the collation where the column has one of its own."""
         sql, params = self.as_sql(compiler, connection)
+        known = [] if self.value is None else [self.value]
+        sql = typed_by_postgresql(known, self.source, connection).replace("%s", sql, 1)
         own = collation_of(self.source, connection) if isinstance(self.value, str) else None
         if own is not None and own != default_collation(connection):
             sql = f"({sql} COLLATE {connection.ops.quote_name(own)})"

@@ -60,7 +60,7 @@ def _cell(values: list[Any], expression: Any, connection: Any) -> str:
         return _sqlite(expression, connection)
     if connection.vendor == "mysql":
         return _mysql(known, expression, connection)
-    return _postgresql(known, expression, connection)
+    return typed_by_postgresql(known, expression, connection)
 
 
 def _sqlite(expression: Any, connection: Any) -> str:
@@ -105,7 +105,8 @@ BIT_AGGREGATES = {"BitAnd", "BitOr", "BitXor"}
 MYSQL_TYPES = ((datetime, "DATETIME(6)"), (date, "DATE"), (time, "TIME(6)"), (timedelta, "TIME(6)"))
 
 
-def _postgresql(known: list[Any], expression: Any, connection: Any) -> str:
+def typed_by_postgresql(known: list[Any], expression: Any, connection: Any) -> str:
+    """A placeholder with the type that the known values of an expression have in PostgreSQL."""
     kind = next((name for kind, name in POSTGRESQL_TYPES if known and isinstance(known[0], kind)), None)
     if kind == "bigint" and any(not -(2**63) <= value < 2**63 for value in known):
         kind = "numeric"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models.expressions import Value
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
@@ -32,6 +33,9 @@ def replaced_query(query: Any, new: Replacements) -> Any:
     """As :func:`replaced`, of a whole query."""
     parts = {name: _replaced_part(getattr(query, name), new) for name in PARTS if hasattr(query, name)}
     changed = {name: part for name, part in parts.items() if part is not getattr(query, name)}
+    if "order_by" in changed:
+        # A value that stands alone, Django casts to its field's type, which no engine may know as one.
+        changed["order_by"] = tuple(term.asc() if isinstance(term, Value) else term for term in changed["order_by"])
     return with_parts(query, **changed) if changed else query
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
-from django.db.models.expressions import ColPairs, Value
+from django.db.models.expressions import ColPairs
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
@@ -87,7 +87,7 @@ class ExistsStep(Step):
 
     def answer(self, config: Any) -> Any:
         found = next(rows_of(self.query), None) is not None
-        return Value(found, output_field=self.replaces.output_field)
+        return BoundValue(found, self.replaces, self.replaces.output_field)
 
 
 class ValueStep(Step):
