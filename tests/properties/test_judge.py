@@ -49,6 +49,7 @@ def test_places_of_a_window_are_not_compared_where_its_order_calls_rows_equal() 
     numbered = 'annotate(n=Window(RowNumber(), order_by=["pk"]))'
     repeated = visits("list({})", numbered, 'values("n", "tags__name")')
     assert verdict(repeated, [{"n": 1, "tags__name": "a"}], [{"n": 1, "tags__name": "b"}]) == "no right answer"
+    assert verdict(repeated, [{"n": 1, "tags__name": "a"}], [{"n": 1, "tags__name": "a"}]) == "same"
     filtered = visits("list({})", numbered, 'filter(tags__name="a")', 'values("n", "path")')
     assert verdict(filtered, [{"n": 1, "path": "a"}], [{"n": 1, "path": "b"}]) == "no right answer"
     once = visits("list({})", numbered, 'values("n", "country__name")')
