@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Model
+from django.db.models import Field, ForeignKey, ForeignObject, Model
 
 from horizon_shards.exceptions import ConfigurationError, InvalidShardKey
 
@@ -113,11 +113,19 @@ def key_of(instance: Model) -> Any:
     return parts[0] if len(parts) == 1 else parts
 
 
+def final_field(field: Field[Any, Any]) -> Field[Any, Any]:
+    """The field that a foreign key finally refers to; the field itself where it is none."""
+    while isinstance(field, ForeignObject):
+        targets = field.target_field if isinstance(field, ForeignKey) else None
+        if targets is None:
+            return field
+        field = targets
+    return field
+
+
 def to_key_part(field: Field[Any, Any], value: Any) -> Any:
     """``value`` in the Python type of the field that is finally meant (through foreign keys)."""
-    target = field
-    while getattr(target, "remote_field", None) and hasattr(target, "target_field"):
-        target = target.target_field
+    target = final_field(field)
     if value is None:
         raise InvalidShardKey(
             f"The shard key {field.name!r} of {field.model._meta.label} is None: a row without a key has no shard."

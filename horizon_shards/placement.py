@@ -8,10 +8,10 @@ from typing import Any, TypeAlias, cast
 
 from django.core.exceptions import ValidationError
 from django.db import connections
-from django.db.models import CharField, Field, ForeignKey, ForeignObject, Model, TextField
+from django.db.models import CharField, Field, ForeignKey, Model, TextField
 from django.db.models.fields import AutoFieldMixin
 
-from horizon_shards.declarations import Declaration, declaration_of, key_fields, to_key_part
+from horizon_shards.declarations import Declaration, declaration_of, final_field, key_fields, to_key_part
 from horizon_shards.exceptions import InvalidShardKey
 from horizon_shards.topology import Group, get_group
 
@@ -143,16 +143,6 @@ def placement_of(model: type[Model]) -> Placement | None:
         if not concrete.__module__.startswith("__fake__"):
             group.placements[concrete] = found
     return cast(Placement, found)
-
-
-def final_field(field: AnyField) -> AnyField:
-    """The field that a foreign key finally refers to; the field itself where it is none."""
-    while isinstance(field, ForeignObject):
-        targets = field.target_field if isinstance(field, ForeignKey) else None
-        if targets is None:
-            return field
-        field = targets
-    return field
 
 
 def is_enforced(field: AnyField, group: Group) -> bool:

@@ -70,6 +70,11 @@ def test_one_part_of_a_composite_key_that_can_be_null() -> None:
     assert found(Nullable) == ["E204"]
 
 
+class Converted(models.IntegerField):
+    def from_db_value(self, value: Any, *_: Any) -> Any:
+        return -value
+
+
 UNFIT: dict[str, Any] = {
     "float": models.FloatField,
     "bool": models.BooleanField,
@@ -79,6 +84,7 @@ UNFIT: dict[str, Any] = {
     "binary": models.BinaryField,
     "duration": models.DurationField,
     "time": models.TimeField,
+    "converted": Converted,
 }
 
 

@@ -127,12 +127,15 @@ def _computed(field: Field[Any, Any]) -> Iterator[CheckMessage]:
 
 def _type(field: Field[Any, Any]) -> Iterator[CheckMessage]:
     target = final_target(field)
-    if field.generated or (isinstance(target, KEY_TYPES) and not isinstance(target, NOT_KEYS)):
+    is_converted = hasattr(target, "from_db_value")
+    is_key = isinstance(target, KEY_TYPES) and not isinstance(target, NOT_KEYS)
+    if field.generated or (is_key and not is_converted):
         return
+    why = "is stored otherwise than Python shows it (from_db_value())" if is_converted else "has no stable hash"
     yield problem(
         "E205",
-        f"It is the shard key and of type {type(target).__name__}, which has no stable hash.",
-        hint="A key is a whole number, a text, a UUID, a date, or a foreign key to one of these.",
+        f"It is the shard key and of type {type(target).__name__}, which {why}.",
+        hint="A key is a whole number, a text, a UUID, a date, or a foreign key to one of these: Django's own fields.",
         obj=field,
     )
 

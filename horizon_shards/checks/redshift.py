@@ -22,6 +22,7 @@ from horizon_shards.backends.redshift.storage import (
     storage_of,
 )
 from horizon_shards.checks.catalogue import problem
+from horizon_shards.declarations import final_field
 
 MAX_COLUMNS, MAX_SORT_FIELDS, MAX_INTERLEAVED_FIELDS = 1_600, 400, 8
 #: Names of columns that every table has.
@@ -118,9 +119,7 @@ def _has_column(model: type[Model], name: str) -> bool:
 def _target(model: type[Model], name: str) -> Any:
     """The field that decides a column's type."""
     field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
-    while field.remote_field:
-        field = field.target_field
-    return field
+    return final_field(field)
 
 
 def _distribution(model: type[Model], storage: Storage) -> Iterator[CheckMessage]:

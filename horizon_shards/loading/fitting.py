@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.models import BinaryField, CharField, DecimalField, Field, FileField, IntegerField, JSONField
 from django.utils import timezone
 
+from horizon_shards.declarations import final_field
 from horizon_shards.sinks.record import in_type
 
 
@@ -23,9 +24,7 @@ def fitted(field: Field[Any, Any], document: Mapping[str, Any], using: str) -> A
         if not field.null:
             raise ValueError(f"{field.column!r} is null")
         return None
-    kind = field
-    while kind.remote_field is not None:  # a foreign key is of the type of what it refers to
-        kind = kind.target_field  # type: ignore[attr-defined]
+    kind = final_field(field)
     try:
         _refuse_other_kind(kind, given)
         value = in_type(kind, given)

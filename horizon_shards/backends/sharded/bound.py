@@ -8,19 +8,21 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models.expressions import Value
+from django.db.models.expressions import Expression, Value
+from django.db.models.functions import Cast, Collate
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import AND, WhereNode
 
 from horizon_shards.backends.sharded.collations import (
+    as_column,
     collation_of,
     collation_sql,
     default_collation,
     literal_collation,
-    mysql_collation,
 )
-from horizon_shards.backends.sharded.constants import typed_by_postgresql
+from horizon_shards.backends.sharded.constants import SQLITE_DECIMAL, typed_by_postgresql
 from horizon_shards.backends.sharded.kinds import internal_type
+from horizon_shards.backends.sharded.mysql_collations import mysql_collation
 
 
 class Pending(str):
@@ -100,9 +102,25 @@ MYSQL_TYPES = {"DateField": "DATE", "DateTimeField": "DATETIME(6)", "TimeField":
 class BoundValue(Value):
     """What a subquery gave, or None: with the type and the collation that ``source``, what it selects, has in SQL."""
 
-    def __init__(self, value: Any, source: Any, output_field: Any) -> None:
+    def __init__(self, value: Any, source: Any, output_field: Any, *, is_json_null: bool = False) -> None:
         super().__init__(value, output_field=output_field)
         self.source = source
+        self.is_json_null = is_json_null
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """NULL for None, or JSON's null: of a field of JSON, Django takes None for either."""
+        if self.value is not None:
+            return super().as_sql(compiler, connection)
+        return ("%s", (self.output_field.get_db_prep_value(None, connection),)) if self.is_json_null else ("NULL", ())
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """As its cast writes it: a time has a fraction then, also of 0; a decimal as a column holds it."""
+        if isinstance(self.source, Cast):
+            return compiler.compile(Cast(Value(self.value, self.output_field), self.source.output_field))
+        if isinstance(self.value, Decimal):
+            sql, params = self.as_sql(compiler, connection)
+            return SQLITE_DECIMAL.replace("%s", sql, 1), params
+        return super().as_sqlite(compiler, connection, **extra)  # type: ignore[misc]
 
     def as_mysql(self, compiler: Any, connection: Any) -> Any:
         """With a type where a literal has another one, or the collation where the session has another one."""
@@ -114,9 +132,7 @@ class BoundValue(Value):
         if isinstance(self.value, int | float | Decimal | timedelta):
             return f"({sql} + 0)", params  # ORDER BY a number alone is by the column of this number
         if isinstance(self.value, str):
-            own, literal = mysql_collation(self.source, connection), literal_collation(connection)
-            if own != literal and own.partition("_")[0] == literal.partition("_")[0]:
-                sql = f"({sql} COLLATE {collation_sql(own)})"
+            sql = _of_collation(sql, self.source, connection)
         return sql, params
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
@@ -130,13 +146,29 @@ class BoundValue(Value):
         return sql, params
 
 
-class NeverValue(Value):
-    """The value of a subquery that can never give one: as that, it leaves out the condition that needs it."""
+def _of_collation(sql: str, source: Any, connection: Any) -> str:
+    """A text with the collation of ``source``, which MySQL weighs as a column's: COLLATE would win over all others."""
+    own, literal = mysql_collation(source, connection), literal_collation(connection)
+    if own.partition("_")[0] != literal.partition("_")[0]:  # a literal has the session's character set
+        return sql
+    if type(source) is Collate:
+        return f"({sql} COLLATE {collation_sql(own)})"
+    if own == literal and not own.endswith("_bin"):
+        return sql
+    return as_column(sql, own)
+
+
+class NeverValue(Expression):
+    """The value of a subquery that can never give one: as that, it leaves out the condition that needs it.
+
+    No ``Value``, of which Django knows without SQL whether it is NULL.
+    """
 
     empty_result_set_value = None
 
-    def __init__(self, output_field: Any) -> None:
-        super().__init__(None, output_field=output_field)
+    def get_group_by_cols(self) -> list[Any]:
+        """Nothing to group by."""
+        return []
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Say that there is nothing."""

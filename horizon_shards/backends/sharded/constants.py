@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -10,11 +11,23 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from horizon_shards.backends.sharded.collations import collation_of, collation_sql, database_collation
-from horizon_shards.backends.sharded.kinds import internal_type, output_field
+from horizon_shards.backends.sharded.collations import (
+    as_column,
+    collation_of,
+    collation_sql,
+    explicit_collation,
+    literal_collation,
+    own_collation,
+)
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.mysql_collations import mysql_collation
 
 T = TypeVar("T")
 Row = Sequence[Any]
+
+#: Django writes decimals as text, which a numeric column, and no other value, compares as a number. As in a column,
+#: a whole one is an integer then, which divides without a fraction.
+SQLITE_DECIMAL = "CAST(%s AS NUMERIC)"
 
 #: SQLite joins no more than 500 SELECTs, and slows down beyond a few hundred.
 MAX_ROWS_A_STATEMENT = 400
@@ -48,7 +61,9 @@ def table_of(rows: Sequence[Row], columns: Sequence[Column], connection: Any) ->
     ]
     names = [connection.ops.quote_name(column.name) for column in columns]
     first = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, names, strict=True))
-    lines = [first, *[", ".join(cells)] * (len(rows) - 1)]
+    # A union's texts have the collation of the column that the first row's is.
+    later = ", ".join("%s" if "JSON_TABLE" in cell else cell for cell in cells)
+    lines = [first, *[later] * (len(rows) - 1)]
     params = [value for row in rows for value in row[: len(columns)]]
     return " UNION ALL ".join(f"SELECT {line}" for line in lines), params
 
@@ -60,13 +75,15 @@ def _cell(values: list[Any], expression: Any, connection: Any) -> str:
         return _sqlite(expression, connection)
     if connection.vendor == "mysql":
         return _mysql(known, expression, connection)
-    return typed_by_postgresql(known, expression, connection)
+    sql = typed_by_postgresql(known, expression, connection)
+    own = own_collation(expression) if known and isinstance(known[0], str) else None
+    is_text = own is not None and internal_type(output_field(expression)) in TEXT
+    return f"({sql} COLLATE {connection.ops.quote_name(own)})" if is_text else sql
 
 
 def _sqlite(expression: Any, connection: Any) -> str:
     if internal_type(output_field(expression)) == "DecimalField":
-        # Django writes decimals as text, which a numeric column, and no other value, compares as a number.
-        return "CAST(%s AS NUMERIC)"
+        return SQLITE_DECIMAL
     collation = None if expression.contains_aggregate else collation_of(expression, connection)
     return "%s" if collation is None else f"(%s COLLATE {collation_sql(collation)})"
 
@@ -83,12 +100,22 @@ def _mysql(known: list[Any], expression: Any, connection: Any) -> str:
     if isinstance(value, str):
         if internal_type(output_field(expression)) == "JSONField":
             return "%s" if connection.mysql_is_mariadb else "CAST(%s AS JSON)"
-        collation = collation_of(expression, connection) or database_collation(connection)
-        # A bare NULL has no text of any collation to MySQL.
-        return f"(CAST(%s AS CHAR) COLLATE {collation_sql(collation)})"
+        return _text_of_mysql(expression, connection)
+    if isinstance(value, bytes | memoryview):
+        return "CAST(%s AS BINARY)"
     if isinstance(value, int) and min(known) >= 0 and _is_unsigned(expression, connection):
         return "CAST(%s AS UNSIGNED)"
     return next((f"CAST(%s AS {name})" for kind, name in MYSQL_TYPES if isinstance(value, kind)), "%s")
+
+
+def _text_of_mysql(expression: Any, connection: Any) -> str:
+    """A text, also where it is NULL, with the collation of an expression and the weight that it has there."""
+    collation = mysql_collation(expression, connection)
+    if explicit_collation(expression) is not None:
+        return f"(CAST(%s AS CHAR) COLLATE {collation_sql(collation)})"
+    # What is cast to a text has the collation of the session, and weighs as a column's.
+    is_of_session = collation == literal_collation(connection)
+    return "CAST(%s AS CHAR)" if is_of_session else as_column("%s", collation)
 
 
 def _is_unsigned(expression: Any, connection: Any) -> bool:
@@ -114,10 +141,11 @@ def typed_by_postgresql(known: list[Any], expression: Any, connection: Any) -> s
         kind = "timestamptz"
     field = output_field(expression)
     stored = None if field is None else field.db_type(connection)
-    # A text may stand for JSON, a UUID or a network address.
-    if kind is None or (kind == "text" and stored is not None):
+    # A text may stand for a UUID or a network address, and a value of any type for JSON.
+    if kind is None or (kind == "text" and stored is not None) or internal_type(field) == "JSONField":
         kind = _without_length(stored) or "text"
-    return f"%s::{kind}"
+    # A cast binds closer than a minus: without it, the smallest bigint would be out of range.
+    return f"(%s)::{kind}"
 
 
 POSTGRESQL_TYPES = (
@@ -134,5 +162,10 @@ POSTGRESQL_TYPES = (
 )
 
 
+#: An array has its brackets behind the length.
+LENGTH = re.compile(r"\(.*\)")
+
+
 def _without_length(kind: str | None) -> str | None:
-    return None if kind is None else {"serial": "integer", "bigserial": "bigint"}.get(kind, kind.split("(")[0])
+    plain = None if kind is None else LENGTH.sub("", kind)
+    return None if plain is None else {"serial": "integer", "bigserial": "bigint"}.get(plain, plain)

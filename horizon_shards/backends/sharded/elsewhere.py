@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.db import connections
 from django.db.models.expressions import Col, Exists, Expression, OuterRef, ResolvedOuterRef, Subquery
-from django.db.models.lookups import Exact, In
+from django.db.models.lookups import In, Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.subqueries import AggregateQuery
 from django.db.models.sql.where import WhereNode
 
+from horizon_shards.backends.sharded.exact import lost_as_value, lost_in_list
+from horizon_shards.backends.sharded.kinds import family_of
 from horizon_shards.backends.sharded.resolve import Shards, resolve
-from horizon_shards.backends.sharded.rewrite import replaced_query
+from horizon_shards.backends.sharded.rewrite import replaced_query, selecting
 from horizon_shards.backends.sharded.steps import (
     ExistsStep,
     MatchStep,
     MembersStep,
     Step,
     ValueStep,
+    can_be_listed,
     is_scalar,
-    of_one_type,
     selected_column,
 )
-from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded
+from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded, refused
 from horizon_shards.backends.sharded.tables import Tables
-from horizon_shards.backends.sharded.walk import Nested, below, conjuncts, contents_of
+from horizon_shards.backends.sharded.walk import Nested, below, conjuncts, contents_of, is_equality
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import Placement
 from horizon_shards.topology import Group
@@ -57,7 +60,7 @@ def _steps_of_nested(nested: Nested, outer: Placements, shards: Shards, group: G
         deeper = _deeper_steps(nested, outer, shards, group)
         if deeper:
             return deeper
-        step = _step_of(nested)
+        step = _step_of(nested, group)
         if step is None:
             raise refusal
         return [step]
@@ -90,7 +93,7 @@ def with_pending(query: Any, steps: list[Step]) -> Any:
     return replaced_query(query, {id(step.replaces): step.pending() for step in steps})
 
 
-def _step_of(nested: Nested) -> Step | None:
+def _step_of(nested: Nested, group: Group) -> Step | None:
     """The step that answers a nested query, or None where only the database of the outer one could."""
     query, user = nested.query, nested.user
     if isinstance(user, Exists):
@@ -100,15 +103,39 @@ def _step_of(nested: Nested) -> Step | None:
     if isinstance(user, In) and user.rhs is query:
         selected = selected_column(query)
         plain = user.lookup_name == "in" and not user.bilateral_transforms and selected is not None
-        if not plain or not of_one_type(user.lhs, selected):
+        if not plain or not can_be_listed(user.lhs, selected):
             return None
+        _refuse(query, lost_in_list(query))
         return MembersStep(query, user)
-    if not is_scalar(query, user):
+    if not is_scalar(query, user) or (_meets_another_kind(nested) and _is_loose(group)):
         return None
+    _refuse(query, lost_as_value(nested))
     if not isinstance(user, Subquery):
         return ValueStep(query, query)
     # Django 5.2 keeps what later versions unwrap.
     return ValueStep(query, user) if type(user) is Subquery and user.template == Subquery.template else None
+
+
+def _refuse(query: Any, lost: str | None) -> None:
+    """Raise where something of the values would be lost in literals."""
+    if lost is not None:
+        raise refused(query, lost)
+
+
+def _meets_another_kind(nested: Nested) -> bool:
+    """Whether the one value of a query is compared with an expression of values that are compared otherwise."""
+    user, lookup = nested.user, nested.holder
+    if isinstance(user, Lookup):  # later versions unwrap a Subquery on its right
+        user, lookup = nested.query, user
+    if not isinstance(lookup, Lookup):
+        return False
+    other = lookup.rhs if lookup.lhs is user else lookup.lhs
+    return hasattr(other, "resolve_expression") and family_of(other) != family_of(user)
+
+
+def _is_loose(group: Group) -> bool:
+    """Whether the database compares values of any types, and converts what columns hold but not literals: SQLite."""
+    return connections[group.config.shards[0].primary].vendor == "sqlite"
 
 
 def _match_of(query: Any, exists: Exists) -> Step | None:
@@ -118,20 +145,17 @@ def _match_of(query: Any, exists: Exists) -> Step | None:
     if len(ties) != 1 or query.high_mark not in (None, 1):
         return None
     leaf, inner, outer = ties[0]
-    free = replaced_query(query, {id(leaf): WhereNode()}).clone()
+    free = selecting(replaced_query(query, {id(leaf): WhereNode()}), inner)
     free.clear_limits()
     free.clear_ordering(force=True)
-    free.set_annotation_mask(())
-    free.set_extra_mask(())
-    free.select, free.values_select, free.default_cols = (inner,), (), False
-    if refers_outside(free) or not of_one_type(outer, inner):
+    if refers_outside(free) or not can_be_listed(outer, inner):
         return None
     return MatchStep(free, exists, outer)
 
 
 def _tie(leaf: Any, query: Query) -> tuple[Any, Col, Col] | None:
     """``(leaf, inner column, outer column)`` of an equality between a row and the outer one."""
-    if not isinstance(leaf, Exact) or leaf.lookup_name != "exact" or leaf.bilateral_transforms:
+    if not is_equality(leaf):
         return None
     sides = leaf.lhs, leaf.rhs
     if not all(isinstance(side, Col) for side in sides):

@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from horizon_shards.backends.sharded.collations import Hidden, collation_of
-from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
-from horizon_shards.backends.sharded.order import Comparable, comparable
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, is_changed_by_selecting, output_field
+from horizon_shards.backends.sharded.mysql_collations import OF_JSON, mysql_collation
+from horizon_shards.backends.sharded.order import Comparable, comparable, mysql_weights
+from horizon_shards.exceptions import QueryNotSupported
 
 
 def equatable(expression: Any, connection: Any, *, what: str) -> Comparable:
@@ -20,6 +22,8 @@ def equatable(expression: Any, connection: Any, *, what: str) -> Comparable:
     if kind == "JSONField" and connection.vendor == "postgresql":
         return Comparable(key=json_value)
     if kind == "JSONField" and getattr(connection, "mysql_is_mariadb", False):
+        if mysql_collation(expression, connection) != OF_JSON:
+            return mysql_weights(expression, connection)
         # A text in a binary collation, which compares as if filled up with spaces.
         return Comparable(key=lambda text: text.rstrip(" "))
     if kind in TEXT and connection.vendor == "postgresql":
@@ -33,6 +37,16 @@ def groupable(expression: Any, connection: Any, *, what: str) -> Comparable:
     """As :func:`equatable` for text, whose order may be unknown; other types have to have a known order."""
     is_text = internal_type(output_field(expression)) in TEXT
     return (equatable if is_text else comparable)(expression, connection, what=what)
+
+
+def check_shown_as_stored(expression: Any) -> None:
+    """Raise where selecting changes the value: partial values would be changed before they are put together."""
+    if is_changed_by_selecting(expression):
+        raise QueryNotSupported(
+            f"{type(output_field(expression)).__name__} changes its values where they are selected (select_format()): "
+            "groups and aggregates of them over several shards are not supported. Filter by the shard key.",
+            reason="group-by",
+        )
 
 
 @lru_cache(maxsize=256)
@@ -54,4 +68,5 @@ def _frozen(value: Any) -> Any:
         return ("object", frozenset((name, _frozen(part)) for name, part in value.items()))
     if isinstance(value, list):
         return ("array", *map(_frozen, value))
-    return ("bool", value) if isinstance(value, bool) else value
+    # JSON's null is a value, and not SQL's NULL.
+    return ("literal", value) if value is None or isinstance(value, bool) else value

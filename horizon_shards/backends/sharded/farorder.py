@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import BinaryField, F
 from django.db.models.expressions import Col, Expression
 
-from horizon_shards.backends.sharded.kinds import source_of
+from horizon_shards.backends.sharded.kinds import converted_by, is_changed_by_selecting, source_of
 from horizon_shards.backends.sharded.leaving import Edge, aliases_in, refusal
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key, too_many_rows
 from horizon_shards.backends.sharded.order import comparable, nulls_first
@@ -124,6 +124,8 @@ def _far_term(term: Any, edge: Any, lead: Any) -> FarTerm:
     expression = source_of(term.expression)
     alias = home_of(edge.far_query(None, edge.far))
     far = connections[alias]
+    if converted_by(expression) is not None or is_changed_by_selecting(expression):
+        raise refusal(edge, "is ordered by values that are stored otherwise than Python shows them")
     how = comparable(expression, getattr(far, "lead", far), what="Ordering")
     selected = expression if how.sql is None else Weight(expression, how.sql)
     return FarTerm(edge, selected, term.descending, nulls_first(term, lead), how.key)

@@ -87,8 +87,9 @@ def _compiler(query: Any, connection: Any, operation: Operation, route: Route, e
     if operation != "select":
         # Which row is written first shows in no answer; an order of far rows could not be kept.
         left.clear_ordering(force=True)
+        left.set_annotation_mask(())
     terms = far_terms(left, reduction.edge_of, connection.lead)
-    attachments = _attach(left, reduction, terms)
+    attachments = _attach(left, reduction, terms, gives_rows=operation == "select" and _gives_rows(left))
     steps: list[Any] = list(reduction.steps)
     compiler = JoinedCompiler(left, connection, steps, route)
     compiler.attachments, compiler.operation, compiler.terms = attachments, operation, tuple(terms)
@@ -141,7 +142,7 @@ def _selects(query: Any, column: Col) -> bool:
     return any(type(one) is Col and is_same(one, column) for one in query.select)
 
 
-def _attach(left: Any, reduction: Reduction, terms: list[FarTerm]) -> list[Attachment]:
+def _attach(left: Any, reduction: Reduction, terms: list[FarTerm], *, gives_rows: bool) -> list[Attachment]:
     """Put the joins' columns where far columns are selected, and say what to fetch."""
     inner = reduction.unconditional()
     many = {id(step.edge): step for step in reduction.steps if isinstance(step, ManyStep)}
@@ -167,7 +168,7 @@ def _attach(left: Any, reduction: Reduction, terms: list[FarTerm]) -> list[Attac
             raise refusal(reduction.edges[0], "is grouped by")
     for number, term in enumerate(terms):
         made[id(term.edge)].sort_by(number, term.expression)
-    attached = [one for one in made.values() if one.expressions or (one.many is not None and _gives_rows(left))]
+    attached = [one for one in made.values() if one.expressions or (one.many is not None and gives_rows)]
     # Windows are computed over the rows that have a far one.
     windows = bool(contents_of(left).windows)
     for edge in inner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 
@@ -18,7 +19,7 @@ def number_key(value: Any) -> Any:
 
 def sqlite_value(value: Any) -> tuple[int, Any]:
     """SQLite's order over types: numbers, then text, then bytes."""
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float | Decimal):
         return (0, value)
     return (1, value) if isinstance(value, str) else (2, value)
 

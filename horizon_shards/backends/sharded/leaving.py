@@ -16,7 +16,7 @@ from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import AND, XOR, NothingNode, WhereNode
 
 from horizon_shards.backends.sharded.kinds import internal_type, output_field
-from horizon_shards.backends.sharded.steps import home_of, of_one_type
+from horizon_shards.backends.sharded.steps import can_be_listed, home_of
 from horizon_shards.backends.sharded.tables import join_is_colocated
 from horizon_shards.backends.sharded.walk import below, contents_of
 from horizon_shards.exceptions import QueryNotSupported
@@ -103,6 +103,9 @@ def edges_of(query: Any, group: Group) -> list[Edge]:
             return []
         behind = next((edge for edge in edges if join.parent_alias in edge.members), None)
         if behind is not None:
+            if join.filtered_relation is not None:
+                # Its condition may name the row's own columns, or never hold, which leaves out more than far rows.
+                raise refusal(behind, "is joined by a condition of its own")
             behind.members.append(alias)
         elif _stays(join, here, group):
             here[alias] = placement_of(join.join_field.related_model)
@@ -129,9 +132,9 @@ def _edge(query: Any, alias: str, join: Any) -> Edge:
     edge = Edge(query, join, model, home.get_col(join.parent_alias), far.get_col(alias), [alias])
     if len(pairs) != 1 or join.filtered_relation is not None:
         raise refusal(edge, "is joined by more than one column")
-    if not of_one_type(edge.home, edge.far):
+    if not can_be_listed(edge.home, edge.far):
         # The database would convert them before it compares them.
-        raise refusal(edge, "is joined by columns of different types")
+        raise refusal(edge, "is joined by columns of different types or collations")
     return edge
 
 

@@ -11,12 +11,13 @@ from itertools import product
 from typing import Any
 
 from django.db.models.expressions import Col, ColPairs, Value
-from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, In, LessThan, LessThanOrEqual, Range
+from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, In, LessThan, LessThanOrEqual, Range
 from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
 
 from horizon_shards import context
-from horizon_shards.backends.sharded.walk import conjuncts
-from horizon_shards.placement import Placement, final_field
+from horizon_shards.backends.sharded.walk import conjuncts, is_equality
+from horizon_shards.declarations import final_field
+from horizon_shards.placement import Placement
 
 Shards = frozenset[str] | None
 #: Values that a column must have one of: ``{(alias, column): values}``.
@@ -85,14 +86,16 @@ def _intersect(left: Shards, right: Shards) -> Shards:
 
 
 def _equalities(leaf: Any) -> Iterator[tuple[Col, list[Any]]]:
-    if getattr(leaf, "bilateral_transforms", None):
-        return
-    if isinstance(leaf, Exact) and leaf.lookup_name == "exact":
+    if is_equality(leaf):
         yield from _exact(leaf.lhs, leaf.rhs)
-    elif isinstance(leaf, In) and leaf.lookup_name == "in" and isinstance(leaf.lhs, Col):
+    elif _is_plain_in(leaf) and isinstance(leaf.lhs, Col):
         values = _plain_values(leaf.rhs)
         if values is not None:
             yield leaf.lhs, values
+
+
+def _is_plain_in(leaf: Any) -> bool:
+    return isinstance(leaf, In) and leaf.lookup_name == "in" and not leaf.bilateral_transforms
 
 
 def _exact(lhs: Any, rhs: Any) -> Iterator[tuple[Col, list[Any]]]:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
-from django.db.models.expressions import ColPairs
+from django.db.models import TextField
+from django.db.models.expressions import Col, ColPairs, ExpressionWrapper, Subquery
+from django.db.models.functions import Cast
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.bound import BoundIn, BoundValue, NeverValue, PendingIn, PendingValue, bound_exists
-from horizon_shards.backends.sharded.kinds import PLAIN, TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.collations import compares_alike
+from horizon_shards.backends.sharded.kinds import (
+    PLAIN,
+    TEXT,
+    converted_by,
+    fits,
+    internal_type,
+    is_changed_by_selecting,
+    output_field,
+)
+from horizon_shards.backends.sharded.rewrite import selecting
 from horizon_shards.backends.sharded.tables import model_of
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 
@@ -107,9 +119,22 @@ class ValueStep(Step):
                 reason="several-rows",
             )
         if not rows and can_never_hold(self.query):
-            return NeverValue(self.replaces.output_field)
+            return NeverValue(output_field=self.replaces.output_field)
         value = rows[0][0] if rows else None
-        return BoundValue(value, selected_column(self.query), self.replaces.output_field)
+        _check_texts(self.query, [value])
+        source, field = selected_column(self.query), self.replaces.output_field
+        if value is not None or internal_type(output_field(source)) != "JSONField":
+            return BoundValue(value, source, field)
+        null = BoundValue(None, source, field, is_json_null=bool(rows) and _is_json_null(self.query))
+        return ExpressionWrapper(null, field)  # Django takes a Value of None for what it would be elsewhere
+
+
+def _is_json_null(query: Any) -> bool:
+    """Whether the one value of a column is JSON's null, which Python shows as it does NULL: asks for its text."""
+    column = selected_column(query)
+    if not isinstance(column, Col) or query.combinator:
+        return False
+    return any(text is not None for (text,) in rows_of(selecting(query, Cast(column, TextField()))))
 
 
 def home_of(query: Any) -> str:
@@ -155,7 +180,20 @@ def values_of(query: Any, max_keys: int) -> list[Any]:
         values[row[0]] = None
         if len(values) > max_keys:
             raise too_many_keys(inner, max_keys)
+    _check_texts(query, values)
     return list(values)
+
+
+def _check_texts(query: Any, values: Iterable[Any]) -> None:
+    """Raise where an expression of texts gives numbers, as SQLite may: bound, they would be texts."""
+    source = selected_column(query)
+    is_text = not isinstance(source, Col) and internal_type(output_field(source)) in TEXT
+    if is_text and any(isinstance(value, int | float) for value in values):
+        raise QueryNotSupported(
+            f"The subquery on {query.get_meta().label} gives numbers for {source!r}, which is declared as text: name "
+            "its type (output_field), or Cast() it.",
+            reason="subquery",
+        )
 
 
 def without_duplicates(query: Any) -> Any:
@@ -197,6 +235,18 @@ def of_one_type(left: Any, right: Any) -> bool:
     if COMPOUND.intersection(kinds):
         return False
     return kinds[0] == kinds[1] or any(set(kinds) <= family for family in (TEXT, WHOLE))
+
+
+def can_be_listed(left: Any, right: Any) -> bool:
+    """Whether values of ``right``, listed beside ``left``, are compared as the column they come from would be."""
+    while isinstance(left, Subquery | Query):
+        left = selected_column(getattr(left, "query", left))
+    if not of_one_type(left, right) or converted_by(left) != converted_by(right):
+        return False
+    if is_changed_by_selecting(left) or is_changed_by_selecting(right):
+        return False
+    kind = internal_type(output_field(right))
+    return fits(right, left) if kind == "DecimalField" else kind not in TEXT or compares_alike(left, right)
 
 
 #: Values of these cannot be listed: to Python they are not hashable, and literals of JSON equal no column's.

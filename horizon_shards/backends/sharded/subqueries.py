@@ -6,13 +6,13 @@ from typing import Any
 
 from django.db import connections
 from django.db.models.expressions import Col, ColPairs
-from django.db.models.lookups import Exact, In
+from django.db.models.lookups import In
 from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
-from horizon_shards.backends.sharded.walk import Nested, conjuncts, contents_of
+from horizon_shards.backends.sharded.walk import Nested, conjuncts, contents_of, is_equality
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import Placement, are_linked
 from horizon_shards.topology import Group
@@ -32,14 +32,14 @@ def check_nested(nested: Nested, outer: dict[str, Placement], shards: Shards, gr
     if query.combinator:
         for part in query.combined_queries:
             if _tables_here(part, group).sharded:
-                raise _refusal(query, "is a union, intersection or difference")
+                raise refused(query, "is a union, intersection or difference")
             check_nested(Nested(part, query, nested.negated), outer, shards, group)
         return
     tables = _tables_here(query, group)
     contents = contents_of(query)
     is_raw = contents.raw and (tables.sharded or not are_harmless(contents.raw, group.alias))
     if is_raw or (contents.windows and tables.sharded):
-        raise _refusal(query, "holds raw SQL or a window")
+        raise refused(query, "holds raw SQL or a window")
     inner_shards = resolve(query.where, tables.by_alias)
     for inner in contents.nested:
         check_nested(inner, outer | tables.by_alias, shards, group)
@@ -49,7 +49,7 @@ def check_nested(nested: Nested, outer: dict[str, Placement], shards: Shards, gr
         return
     if _is_correlated(query, tables.by_alias, outer) or _is_member_of_colocated(nested, tables.by_alias, outer):
         return
-    raise _refusal(query, "may need rows of other shards than the outer query's row is on")
+    raise refused(query, "may need rows of other shards than the outer query's row is on")
 
 
 def reads_sharded(query: Query, database: str) -> bool:
@@ -65,17 +65,19 @@ def _tables_here(query: Query, group: Group) -> Tables:
         tables = Tables(query, group.alias)
         check_joins_of_compiling(query, group.alias, connections[group.config.shards[0].primary])
     except QueryNotSupported as error:
-        raise _refusal(query, f"joins or reads tables that are not all on each shard of {group.alias!r}") from error
+        raise refused(query, f"joins or reads tables that are not all on each shard of {group.alias!r}") from error
     return tables
 
 
-def _refusal(query: Query, why: str) -> QueryNotSupported:
+def refused(query: Query, why: str) -> QueryNotSupported:
+    """The error that says why a subquery is refused, and what to do instead."""
     return QueryNotSupported(f"The subquery on {query.get_meta().label} {why}. {CURE}", reason="subquery")
 
 
 def _is_correlated(query: Query, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:
     """Whether the condition ties the inner rows to the outer row's shard."""
-    return any(_links(leaf.lhs, leaf.rhs, inner, outer) for leaf in conjuncts(query.where) if isinstance(leaf, Exact))
+    equal = filter(is_equality, conjuncts(query.where))
+    return any(_links(leaf.lhs, leaf.rhs, inner, outer) for leaf in equal)
 
 
 def _links(left: Any, right: Any, inner: dict[str, Placement], outer: dict[str, Placement]) -> bool:

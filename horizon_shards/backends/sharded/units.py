@@ -91,6 +91,8 @@ class Reduction:
     def __init__(self, edges: list[Edge]) -> None:
         self.edges = edges
         self.steps: list[KeysStep] = []
+        #: The joins without whose far row no row meets the condition.
+        self.required: set[Edge] = set()
         self.edge_of = {alias: edge for edge in edges for alias in edge.members}
 
     def condition(self, root: WhereNode) -> WhereNode:
@@ -102,12 +104,23 @@ class Reduction:
             (others if edge is None else own[edge]).append(child)
         made = [self._of_edge(edge, parts) for edge, parts in own.items() if parts or not edge.to_one]
         left = [self.reduced(child, False) for child in others]
-        return where(AND, *made, *left)
+        whole = where(AND, *made, *left)
+        self.required = self._required(whole, {id(step.replaces): step for step in self.steps})
+        return whole
 
     def unconditional(self) -> list[Edge]:
-        """The inner joins that no step asks for: rows without a far one are to be left out."""
-        asked = {id(step.edge) for step in self.steps if step.edge is not None}
-        return [edge for edge in self.edges if not edge.outer and id(edge) not in asked]
+        """The inner joins that the condition does not ask for: rows without a far one are to be left out."""
+        return [edge for edge in self.edges if not edge.outer and edge not in self.required]
+
+    def _required(self, node: Any, steps: dict[int, KeysStep]) -> set[Edge]:
+        """The joins whose far row a node needs: of an OR, those that each of its sides needs."""
+        step = steps.get(id(node))
+        if step is not None and not step.unmatched:
+            return {step.edge}
+        if not isinstance(node, WhereNode) or node.negated or not node.children:
+            return set()
+        sides = [self._required(child, steps) for child in node.children]
+        return set.union(*sides) if node.connector == AND else set.intersection(*sides)
 
     def _of_edge(self, edge: Edge, parts: list[Any]) -> Any:
         if edge.to_one:

@@ -6,9 +6,8 @@ from typing import Any
 
 from django.db.models import Model
 from django.db.models.expressions import Col
-from django.db.models.lookups import Exact
 
-from horizon_shards.backends.sharded.walk import conjuncts
+from horizon_shards.backends.sharded.walk import conjuncts, is_equality
 from horizon_shards.exceptions import QueryNotSupported, ShardKeyUpdate
 from horizon_shards.placement import Placement
 
@@ -47,7 +46,7 @@ def _is_named(query: Any, field: Any, value: Any, placement: Placement) -> bool:
     except Exception:  # whatever to_python makes of a wrong value, it is not the named one
         return False
     return any(
-        isinstance(leaf, Exact)
+        is_equality(leaf)
         and isinstance(leaf.lhs, Col)
         and leaf.lhs.target == field
         and not hasattr(leaf.rhs, "resolve_expression")

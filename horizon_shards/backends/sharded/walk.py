@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models.constants import LOOKUP_SEP
-from django.db.models.expressions import Col, F, RawSQL, Window
+from django.db.models.expressions import Col, F, Func, RawSQL, Window
+from django.db.models.lookups import Exact
 from django.db.models.sql import Query
 from django.db.models.sql.subqueries import AggregateQuery
 from django.db.models.sql.where import AND, XOR, ExtraWhere, WhereNode
@@ -19,11 +20,15 @@ VOLATILE = {"Now", "Random", "UUID4", "UUID7", "RandomUUID", "TransactionNow"}
 
 @dataclass(slots=True)
 class Nested:
-    """A query inside a query: ``user`` is the expression that holds it, ``negated`` whether under a NOT."""
+    """A query inside a query: ``user`` is the expression that holds it, ``negated`` whether under a NOT.
+
+    ``holder`` is the expression or condition that holds the user.
+    """
 
     query: Query
     user: Any
     negated: bool
+    holder: Any = None
 
 
 @dataclass(slots=True)
@@ -37,22 +42,37 @@ class Contents:
     #: Expressions that have another value in every statement.
     volatile: list[Any] = field(default_factory=list)
 
-    def take(self, node: Any, user: Any, negated: bool) -> None:
+    def take(self, node: Any, user: Any, negated: bool, holder: Any = None) -> None:
         """Take up one node and all below it, but not the inside of nested queries."""
         if isinstance(node, Query):
-            self.nested.append(Nested(node, user, negated))
+            self.nested.append(Nested(node, user, negated, holder))
         elif isinstance(node, WhereNode):
             for child in node.children:
                 self.take(child, node, negated != node.negated)
-        elif isinstance(node, RawSQL | ExtraWhere):
-            self.raw.extend([node.sql] if isinstance(node, RawSQL) else node.sqls)
         else:
+            self.raw.extend(raw_of(node))
             if isinstance(node, Window):
                 self.windows.append(node)
             if type(node).__name__ in VOLATILE:
                 self.volatile.append(node)
             for source in below(node):
-                self.take(source, node, negated)
+                self.take(source, node, negated, user)
+
+
+#: Words by which the template of a function does more than compute with its arguments.
+BEYOND = re.compile(r"\b(SELECT|OVER|COLLATE)\b", re.IGNORECASE)
+
+
+def raw_of(node: Any) -> list[str]:
+    """The raw SQL of an expression or condition; also a function's, if it reads or compares by itself."""
+    if isinstance(node, RawSQL):
+        return [node.sql]
+    if isinstance(node, ExtraWhere):
+        return list(node.sqls)
+    if not isinstance(node, Func):
+        return []
+    own = () if type(node).__module__.startswith("django.") else (node.template, node.function)
+    return [text for text in (*node.extra.values(), *own) if isinstance(text, str) and BEYOND.search(text)]
 
 
 def below(node: Any) -> Iterator[Any]:
@@ -81,23 +101,32 @@ def conjuncts(node: Any) -> Iterator[Any]:
         yield node
 
 
+def is_equality(leaf: Any) -> bool:
+    """Whether a lookup says that its two sides are equal, as they are: one that derives from ``Exact`` may not."""
+    return isinstance(leaf, Exact) and leaf.lookup_name == "exact" and not leaf.bilateral_transforms
+
+
 def contents_of(query: Query) -> Contents:
-    """Walk the condition, used annotations, ordering, grouping and joins of a query."""
+    """Walk all parts of a query."""
     contents = Contents()
-    contents.raw.extend(_extra_of(query))
-    contents.take(query.where, query, False)
-    for annotation in _used_annotations(query):
-        contents.take(annotation, query, False)
-    for expression in (*query.order_by, *query.select, *_group_by(query)):
-        if hasattr(expression, "get_source_expressions"):
-            contents.take(expression, query, False)
-    for relation in query._filtered_relations.values():  # type: ignore[attr-defined]
-        if relation.resolved_condition is not None:
-            contents.take(relation.resolved_condition, query, False)
-    for _, _, value in getattr(query, "values", ()) if isinstance(getattr(query, "values", ()), list) else ():
-        if hasattr(value, "get_source_expressions"):
-            contents.take(value, query, False)
+    contents.raw.extend(extra_of(query))
+    for part in parts_of(query):
+        contents.take(part, query, False)
     return contents
+
+
+def parts_of(query: Any) -> Iterator[Any]:
+    """The condition, and the expressions of used annotations, ordering, grouping, joins and what an UPDATE sets."""
+    yield query.where
+    yield from _used_annotations(query)
+    values = getattr(query, "values", None)
+    written = [value for _, _, value in values] if isinstance(values, list) else []
+    for expression in (*query.order_by, *query.select, *_group_by(query), *written):
+        if hasattr(expression, "get_source_expressions"):
+            yield expression
+    for relation in query._filtered_relations.values():
+        if relation.resolved_condition is not None:
+            yield relation.resolved_condition
 
 
 def _used_annotations(query: Query) -> Iterator[Any]:
@@ -133,7 +162,7 @@ def _names_in(term: Any, query: Query) -> Iterator[str]:
 COLUMN = re.compile(r"""^[`"]?(?P<alias>\w+)[`"]?\.[`"]?\w+[`"]?$""")
 
 
-def _extra_of(query: Query) -> Iterator[str]:
+def extra_of(query: Query) -> Iterator[str]:
     """The raw SQL of ``extra()``, but for plain columns of the query's own tables."""
     for table in query.extra_tables:
         yield f"FROM {table}"

@@ -83,10 +83,8 @@ class Correlation(Expression):
     def _outer_columns(self, where: WhereNode) -> Iterator[Col]:
         first = self.relation.local_related_fields[0]
         for leaf in where.children:
-            lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
-            is_mine = isinstance(lhs, Col) and lhs.alias == self.alias and lhs.target == first
-            if is_mine and isinstance(leaf, Exact) and isinstance(rhs, Col):
-                yield rhs
+            if (other := _equal_to(self.alias, first, leaf)) is not None:
+                yield other
 
 
 class WholeCorrelation(Expression):
@@ -107,14 +105,16 @@ class WholeCorrelation(Expression):
         return "1 = 1", ()
 
     def _is_outer(self, leaf: Any, query: Any) -> bool:
-        lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
-        return (
-            isinstance(leaf, Exact)
-            and isinstance(lhs, Col)
-            and isinstance(rhs, Col)
-            and (lhs.alias, lhs.target) == (self.alias, self.relation.foreign_related_fields[0])
-            and rhs.alias not in query.alias_map
-        )
+        other = _equal_to(self.alias, self.relation.foreign_related_fields[0], leaf)
+        return other is not None and other.alias not in query.alias_map
+
+
+def _equal_to(alias: str, field: Any, leaf: Any) -> Col | None:
+    """The column that a condition calls equal to this one; a lookup that derives from ``Exact`` may say another."""
+    if not isinstance(leaf, Exact) or leaf.lookup_name != "exact" or not isinstance(leaf.rhs, Col):
+        return None
+    is_mine = isinstance(leaf.lhs, Col) and (leaf.lhs.alias, leaf.lhs.target) == (alias, field)
+    return leaf.rhs if is_mine else None
 
 
 def _refusal(field: Any) -> QueryNotSupported:
