@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from django.db.models.expressions import ColPairs
+from django.db.models.expressions import ColPairs, Ref
 
 from horizon_shards.backends.sharded.equality import groupable
 from horizon_shards.backends.sharded.finish import Finish
 from horizon_shards.backends.sharded.gather import RowsOfShards
 from horizon_shards.backends.sharded.kinds import source_of
-from horizon_shards.backends.sharded.layout import Layout
+from horizon_shards.backends.sharded.layout import Layout, part_name
 from horizon_shards.backends.sharded.merge import SortColumn, distinct_rows, sort_key, too_many_rows
 from horizon_shards.backends.sharded.order import nulls_first, orderable
 from horizon_shards.backends.sharded.plan import Merge
@@ -40,11 +40,13 @@ class ScatterGroups(RowsOfShards):
         self.tables.query = query
         self.tables.add_joins()
         self._check(query)
-        layout = self.layout = Layout(self.connection, self.tables)
+        grouped = query.group_by if isinstance(query.group_by, tuple) else ()
+        named = [source_of(_resolved(expression, query)) for expression in grouped]
+        layout = self.layout = Layout(self.connection, self.tables, named)
         self.col_count = len(self.select)  # type: ignore[attr-defined]
         self.output = [layout.position(expression) for expression, _, _ in self.select]  # type: ignore[attr-defined]
-        for expression in query.group_by if isinstance(query.group_by, tuple) else ():
-            layout.position(_resolved(expression, query))
+        for expression in (*named, *self._apart_from(grouped, order_by)):
+            layout.position(expression)
         # Django leaves Meta.ordering out of GROUP BY, and so out of ORDER BY.
         terms = [] if self._meta_ordering else [order for order, _ in order_by]  # type: ignore[attr-defined]
         self.order = tuple(self._sort_column(order) for order in terms)
@@ -55,8 +57,24 @@ class ScatterGroups(RowsOfShards):
         layout.close()
         self.finish = Finish(layout, condition, self)
 
+    def _apart_from(self, grouped: Sequence[Any], order_by: Any) -> Iterator[Any]:
+        """What Django groups by beside ``grouped``: columns below a condition that is selected or sorted by again."""
+        names = {node.refs for node in grouped if isinstance(node, Ref)}  # type: ignore[attr-defined]
+        again = [expression for expression, _, alias in self.select if alias not in names]  # type: ignore[attr-defined]
+        if not self._meta_ordering:  # type: ignore[attr-defined]
+            again += [order.expression for order, (_, _, is_ref) in order_by if not is_ref]
+        for expression in map(source_of, again):
+            if expression in self.layout.named:
+                yield from expression.get_group_by_cols()
+
     def _check(self, query: Any) -> None:
         check_windows(query, self.tables)  # type: ignore[arg-type]
+        if self.qualify:  # type: ignore[attr-defined]
+            raise QueryNotSupported(
+                "Groups over several shards of the rows that a condition on a window leaves are not supported: group "
+                "by the shard key as well, filter by it, or fetch the keys of those rows and filter by pk__in=[...].",
+                reason="window",
+            )
         selected = [expression for expression, _, _ in self.select]  # type: ignore[attr-defined]
         if query.distinct_fields or any(isinstance(expression, ColPairs) for expression in selected):
             raise QueryNotSupported(
@@ -82,7 +100,7 @@ class ScatterGroups(RowsOfShards):
     def partial_query(self) -> Any:
         """The query of each shard."""
         query = self.query.clone()
-        query.annotations = {f"__part{n}": expression for n, expression in enumerate(self.layout.asked)}
+        query.annotations = {part_name(n): expression for n, expression in enumerate(self.layout.asked)}
         query.set_annotation_mask(query.annotations)
         query.select, query.default_cols, query.values_select = (), False, ()
         query.selected = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db.models import Aggregate, Count, Value
-from django.db.models.expressions import Col, Expression, SQLiteNumericMixin
+from django.db.models.expressions import Col, Expression, ExpressionWrapper, Ref, SQLiteNumericMixin
 from django.db.models.functions import Coalesce, Random
 from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.apart import partial_over
-from horizon_shards.backends.sharded.equality import groupable
+from horizon_shards.backends.sharded.collations import explicit_collation
+from horizon_shards.backends.sharded.equality import check_shown_as_stored, groupable
+from horizon_shards.backends.sharded.hidden_digits import check_grouped_alike
 from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import Partial, Templated, of_group
 from horizon_shards.backends.sharded.tables import Tables
@@ -41,7 +43,14 @@ class Placed(SQLiteNumericMixin, Expression):
         """The column of the table of values; raises ``EmptyResultSet`` where the aggregate itself would."""
         if isinstance(self.source, Aggregate):
             compiler.compile(self.source)
-        return f"{GIVEN}.{column_name(self.position)}", ()
+        column = f"{GIVEN}.{column_name(self.position)}"
+        explicit = explicit_collation(self.source) if connection.vendor == "postgresql" else None
+        return column if explicit is None else f"({column} COLLATE {connection.ops.quote_name(explicit)})", ()
+
+
+def part_name(place: int) -> str:
+    """The name of what each shard selects at a place."""
+    return f"__part{place}"
 
 
 def column_name(position: int) -> str:
@@ -52,9 +61,11 @@ def column_name(position: int) -> str:
 class Layout:
     """Where the values of a group stand, by expression, and how each comes about."""
 
-    def __init__(self, connection: Any, tables: Tables | None) -> None:
+    def __init__(self, connection: Any, tables: Tables | None, named: Iterable[Any] = ()) -> None:
         self.connection = connection
         self.tables = tables
+        #: What the query groups by as a whole, whatever columns it is made of.
+        self.named = list(named)
         #: What stands at each position.
         self.expressions: list[Any] = []
         #: What each shard selects, and by which of it groups.
@@ -77,6 +88,7 @@ class Layout:
         for position, known in enumerate(self.expressions):
             if type(known) is type(expression) and known == expression:
                 return position
+        check_shown_as_stored(expression)
         position = self._new(expression)
         if isinstance(expression, Aggregate):
             self.aggregates.append((position, expression))
@@ -118,9 +130,23 @@ class Layout:
 
     def _key(self, position: int, expression: Any) -> None:
         how = groupable(expression, self.connection, what="GROUP BY")
-        self.grouped += expression.get_group_by_cols()
+        columns = expression.get_group_by_cols()
+        if not columns and any(isinstance(node, Col | Random) for node in nodes_in(expression)):
+            raise QueryNotSupported(
+                f"Groups over several shards cannot be selected or sorted by {expression!r}, which the database does "
+                "not group by: leave it out, shuffle or sort in Python, or filter by the shard key.",
+                reason="group-by",
+            )
         place = self._ask(expression)
         self.taken.append((position, place))
+        if expression in self.named:
+            self.grouped.append(Ref(part_name(place), expression))
+        elif columns and not _is_alone(expression, columns):
+            for column in columns:  # those below a condition
+                self.position(column)
+            return
+        else:
+            self.grouped += columns
         self.keys.append((place if how.sql is None else self._ask(self._of_group(how.sql, expression)), how.key))
 
     def count_of_rows(self) -> int:
@@ -132,6 +158,7 @@ class Layout:
         partials = [partial_over(aggregate, self.connection, self.tables) for _, aggregate in self.aggregates]
         if any(partial.apart for partial in partials):
             # Values that are told apart for one aggregate stand in several rows of every other.
+            check_grouped_alike([aggregate for _, aggregate in self.aggregates], self.connection)
             partials = [partial_over(aggregate, self.connection, None) for _, aggregate in self.aggregates]
         for (position, _), partial in zip(self.aggregates, partials, strict=True):
             first = len(self.asked)
@@ -177,6 +204,14 @@ class Layout:
 def is_constant(expression: Any) -> bool:
     """Whether an expression has one value for the whole query."""
     return not any(isinstance(node, Query | Col | Random) for node in nodes_in(expression))
+
+
+def _is_alone(expression: Any, columns: list[Any]) -> bool:
+    """Whether the only thing that is grouped by is the expression, or what it wraps."""
+    inner = expression
+    while isinstance(inner, ExpressionWrapper):
+        inner = inner.expression
+    return len(columns) == 1 and (columns[0] is expression or type(columns[0]) is type(inner))
 
 
 def _is_grouped_by(node: Any) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from django.db.models.expressions import Col
+
 from horizon_shards.backends.sharded.collations import (
     CODE_POINTS,
     Hidden,
@@ -14,12 +16,12 @@ from horizon_shards.backends.sharded.collations import (
     collation_sql,
     default_collation,
     has_levels,
-    mysql_collation,
     single_collation,
 )
 from horizon_shards.backends.sharded.keys import SQLITE_COLLATIONS, FilledUp, as_bytes, number_key, sqlite_value
 from horizon_shards.backends.sharded.kinds import NUMBERS, PLAIN, TEXT, internal_type, output_field
 from horizon_shards.backends.sharded.mariadb_uuid import order_key
+from horizon_shards.backends.sharded.mysql_collations import mysql_collation
 from horizon_shards.exceptions import QueryNotSupported
 
 
@@ -44,10 +46,13 @@ def comparable(expression: Any, connection: Any, *, what: str) -> Comparable:
     kind = internal_type(field)
     if kind in TEXT:
         return _text(expression, connection, what)
+    if connection.vendor == "sqlite" and not isinstance(expression, Col):
+        # What SQLite computes may be of any type, whatever Django calls it.
+        return Comparable(key=sqlite_value)
     if kind in NUMBERS:
         return Comparable(key=number_key)
     if kind in PLAIN:
-        return Comparable(key=bytes if kind == "BinaryField" else None)
+        return Comparable(key=as_bytes if kind == "BinaryField" else None)
     if kind == "UUIDField":
         if not (connection.vendor == "mysql" and connection.features.has_native_uuid_field):
             return Comparable()
@@ -98,7 +103,8 @@ def _text(expression: Any, connection: Any, what: str) -> Comparable:
         if not has_levels(collation):
             return mysql_weights(expression, connection)
     if collation is None or collation.lower() in CODE_POINTS:
-        return Comparable()
+        is_mixed = connection.vendor == "sqlite" and not isinstance(expression, Col)
+        return Comparable(key=sqlite_value if is_mixed else None)
     if connection.vendor == "sqlite" and collation.upper() in SQLITE_COLLATIONS:
         return Comparable(key=SQLITE_COLLATIONS[collation.upper()])
     raise QueryNotSupported(

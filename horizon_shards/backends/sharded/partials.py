@@ -81,12 +81,15 @@ def quotient(found: Any, count: int, connection: Any) -> Any:
     """The sum by the count, with as many digits as the database's AVG has."""
     if not isinstance(found, Decimal):
         return found / count
+    places = _mysql_places(found) if connection.vendor == "mysql" else _postgresql_places(found, count)
+    return rounded(Fraction(found) / count, places)
+
+
+def rounded(exact: Fraction | Decimal, places: int) -> Decimal:
+    """A number with so many digits behind the point, as databases round it."""
     with localcontext(EXACT):
-        places = _mysql_places(found) if connection.vendor == "mysql" else _postgresql_places(found, count)
-        exact = Fraction(found) / count
-        digits = 10**places
-        rounded = (abs(exact) * digits + Fraction(1, 2)).__floor__()
-        return Decimal(-rounded if exact < 0 else rounded).scaleb(-places)
+        units = (abs(Fraction(exact)) * 10**places + Fraction(1, 2)).__floor__()
+        return Decimal(-units if exact < 0 else units).scaleb(-places)
 
 
 def _mysql_places(found: Decimal) -> int:

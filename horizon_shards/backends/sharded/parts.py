@@ -10,11 +10,12 @@ from django.db.models import BinaryField
 from django.db.models.expressions import Col, Value
 
 from horizon_shards import context
-from horizon_shards.backends.sharded.collations import collation_of
+from horizon_shards.backends.sharded.collations import collation_of, database_collation
 from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.keys import sqlite_value
 from horizon_shards.backends.sharded.kinds import TEXT, columns_of, internal_type, output_field
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key, too_many_rows
+from horizon_shards.backends.sharded.mysql_collations import mysql_collation
 from horizon_shards.backends.sharded.order import Comparable
 from horizon_shards.backends.sharded.partials import Templated
 from horizon_shards.backends.sharded.tables import Tables
@@ -139,6 +140,7 @@ class Columns:
             return index, self._of_any_type(expressions)
         if len({_collation(expression, self.connection) for expression in expressions}) > 1:
             raise self._refusal("texts in different collations")
+        expressions.sort(key=lambda expression: isinstance(expression, Value))
         expression = next((found for found in expressions if _kind(found)), expressions[0])
         if _kind(expression) is None:
             return index, None
@@ -166,12 +168,11 @@ class Columns:
         )
 
     def check_types(self) -> None:
-        """Raise where a server would convert the values of a column to a common type."""
-        if self.connection.vendor == "sqlite":
-            return
+        """Raise where a server would convert the values of a column to a common type, or Django to the first one."""
+        unlike = {"text", INTEGERS, "FloatField"} if self.connection.vendor == "sqlite" else set()
         for index in range(self.parts[0].width):
             kinds = {_kind(columns[index]) for part in self.parts for columns in part.columns} - {None}
-            if len(kinds) > 1:
+            if len(kinds) > 1 and not kinds <= unlike:
                 raise self._refusal("columns of different types")
 
     def identity(self) -> tuple[tuple[int, Any], ...]:
@@ -227,4 +228,9 @@ def _kind(expression: Any) -> str | None:
 
 def _collation(expression: Any, connection: Any) -> str | None:
     """The collation of a text; None for others."""
-    return collation_of(expression, connection) if _kind(expression) == "text" else None
+    if _kind(expression) != "text":
+        return None
+    if connection.vendor == "mysql":  # where a literal takes on any other's
+        is_literal = isinstance(expression, Value)
+        return database_collation(connection) if is_literal else mysql_collation(expression, connection)
+    return collation_of(expression, connection)

@@ -9,7 +9,7 @@ from django.db.models.expressions import Value
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
-from horizon_shards.backends.sharded.walk import contents_of
+from horizon_shards.backends.sharded.walk import contents_of, inner_of
 
 #: The replacements, by the identity of what they replace.
 Replacements = Mapping[int, Any]
@@ -58,9 +58,8 @@ def without_names(query: Any, database: str) -> Any:
 
 
 def _inside(query: Any) -> list[Any]:
-    if getattr(query, "inner_query", None) is not None:
-        return _inside(query.inner_query)
-    return [*query.combined_queries, *(nested.query for nested in contents_of(query).nested)]
+    rows = inner_of(query)
+    return [*rows.combined_queries, *(nested.query for nested in contents_of(rows).nested)]
 
 
 def _names(query: Any, database: str) -> bool:
@@ -71,6 +70,16 @@ def _unnamed(query: Any, database: str) -> Any:
     clone = without_names(query, database).clone()
     clone._db = None
     return clone
+
+
+def selecting(query: Any, expression: Any) -> Any:
+    """The query with another expression, alone, in the place of what it selects."""
+    inner = query.clone()
+    inner.set_annotation_mask(())
+    inner.set_extra_mask(())
+    inner.select, inner.values_select, inner.default_cols = (expression,), (), False
+    inner.selected = None
+    return inner
 
 
 #: The attributes of queries that hold expressions.

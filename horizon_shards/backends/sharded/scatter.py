@@ -100,7 +100,7 @@ class ScatterSelect(RowsOfShards, ForeignRelations):
 
         Django selects a term with what stands for NULLS LAST on some engines, which is two columns.
         """
-        selected = {(sql, tuple(params)) for _, (sql, params), _ in select}
+        selected = [(sql, tuple(params)) for _, (sql, params), _ in select]  # some parameters are lists
         extra = []
         for order, (sql, params, is_ref) in order_by:
             plain, plain_params = self._plain_sql(order, sql, params)

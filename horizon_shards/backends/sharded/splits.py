@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Aggregate, Avg, Count, FloatField, Max, Min, StdDev, Sum, Variance
 
+from horizon_shards.backends.sharded.hidden_digits import average_of_whole, has_hidden_digits, sum_of_whole
 from horizon_shards.backends.sharded.order import comparable
 from horizon_shards.backends.sharded.partials import Partial, Split, Templated, of_kind, quotient, sources_of, total
 from horizon_shards.backends.sharded.spread import spread
@@ -19,11 +20,15 @@ def _added(aggregate: Any, connection: Any) -> Partial:
 
 
 def _sum(aggregate: Any, connection: Any) -> Partial:
+    if has_hidden_digits(aggregate, connection):
+        return sum_of_whole(aggregate, connection)
     return Partial((aggregate,), lambda rows: total([value for (value,) in rows], connection))
 
 
 def _avg(aggregate: Any, connection: Any) -> Partial:
     """The average as the total sum by the total count of values."""
+    if has_hidden_digits(aggregate, connection):
+        return average_of_whole(aggregate, connection)
 
     def combine(rows: list[Any]) -> Any:
         known = [(value, count) for value, count in rows if count]
@@ -95,7 +100,7 @@ SPLIT_BY_NAME: dict[str, Split] = {
 def split_of(aggregate: Any) -> Split | None:
     """How the shards' values of an aggregate are put together; by exact class, since a subclass may mean more."""
     kind = type(aggregate)
-    if not isinstance(aggregate, Aggregate):
+    if not isinstance(aggregate, Aggregate) or aggregate.extra:  # another function, or SQL of the caller's
         return None
     if kind.__module__.startswith(("django.db.models.", "django.contrib.postgres.")):
         return SPLIT.get(kind) or SPLIT_BY_NAME.get(kind.__name__)

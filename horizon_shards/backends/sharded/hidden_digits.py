@@ -1,0 +1,88 @@
+"""Sums of what MySQL computes with more digits than it shows: a quotient's go into its sum."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from django.db.models import Avg, Count, Func, Sum
+from django.db.models.expressions import CombinedExpression
+from django.db.models.sql import Query
+
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
+from horizon_shards.backends.sharded.partials import (
+    Partial,
+    Templated,
+    of_kind,
+    quotient,
+    rounded,
+    sources_of,
+    total,
+)
+from horizon_shards.backends.sharded.walk import nodes_in
+from horizon_shards.exceptions import QueryNotSupported
+
+#: All digits that MySQL has behind the point.
+ALL = "CAST(%s AS DECIMAL(65, 30))"
+
+
+def has_hidden_digits(aggregate: Any, connection: Any) -> bool:
+    """Whether an aggregate is of numbers that MySQL does not show whole: of a quotient, or of who knows what."""
+    source = sources_of(aggregate)[0]
+    if connection.vendor != "mysql" or internal_type(output_field(source)) in ("FloatField", "DurationField"):
+        return False
+    return type(aggregate) in (Sum, Avg) and any(map(_hides_digits, nodes_in(source)))
+
+
+def _hides_digits(node: Any) -> bool:
+    if isinstance(node, CombinedExpression):
+        return node.connector == "/"
+    return isinstance(node, Query) or (isinstance(node, Func) and not type(node).__module__.startswith("django."))
+
+
+def check_grouped_alike(aggregates: list[Any], connection: Any) -> None:
+    """Raise where the shards would group what one database does not: MySQL rounds each value that it adds then."""
+    if any(has_hidden_digits(aggregate, connection) for aggregate in aggregates):
+        raise QueryNotSupported(
+            "On MySQL the Sum or Avg of a quotient over several shards is not supported beside aggregates of distinct "
+            "or ordered values, which would round it otherwise: ask for it in a query of its own, or Cast() the "
+            "quotient to a DecimalField.",
+            reason="aggregate",
+        )
+
+
+def whole_sum(aggregate: Any) -> Templated:
+    """The sum of an aggregate's values with all digits."""
+    return Templated(ALL, of_kind(Sum, aggregate))
+
+
+def sum_of_whole(aggregate: Any, connection: Any) -> Partial:
+    """The sum of the shards' sums, with as many digits as each of them shows."""
+
+    def combine(rows: list[Any]) -> Any:
+        return _shown([row[0] for row in rows], [row[1] for row in rows], 1, 0, connection)
+
+    return Partial((aggregate, whole_sum(aggregate)), combine)
+
+
+def average_of_whole(aggregate: Any, connection: Any) -> Partial:
+    """The average out of the shards' sums and counts, with as many digits as each of their averages shows."""
+
+    def combine(rows: list[Any]) -> Any:
+        rows = [row for row in rows if row[0] is not None]
+        count = sum(row[2] for row in rows)
+        return _shown([row[0] for row in rows], [row[1] for row in rows], count, 4, connection)
+
+    return Partial((of_kind(Sum, aggregate), whole_sum(aggregate), of_kind(Count, aggregate)), combine)
+
+
+def _shown(sums: list[Any], whole: list[Any], count: int, more: int, connection: Any) -> Any:
+    """The total by the count; ``more``: how many digits that has beyond those of the sums."""
+    known = [value for value in sums if value is not None]
+    if not known:
+        return None
+    if not isinstance(known[0], Decimal):  # what Django calls a decimal is a float here
+        return quotient(total(known, connection), count, connection) if more else total(known, connection)
+    places = max(0, -int(known[0].as_tuple().exponent)) + more
+    return rounded(Fraction(total(whole, connection)) / count, places)
