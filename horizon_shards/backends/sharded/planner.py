@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db import connections
 from django.db.models.sql import Query
 from django.db.models.sql.subqueries import AggregateQuery
@@ -12,8 +14,8 @@ from horizon_shards.backends.sharded.plan import Mode, Operation, Plan
 from horizon_shards.backends.sharded.pushdown import check_windows
 from horizon_shards.backends.sharded.rawsql import are_harmless
 from horizon_shards.backends.sharded.resolve import Shards, resolve
-from horizon_shards.backends.sharded.shapes import WHY_ALL, plan_of_shape
-from horizon_shards.backends.sharded.shortcut import plan_by_key
+from horizon_shards.backends.sharded.shapes import shape_of
+from horizon_shards.backends.sharded.shortcut import plan_by_key, remembered
 from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded
 from horizon_shards.backends.sharded.tables import Tables, check_joins_of_compiling
 from horizon_shards.backends.sharded.updates import check_update
@@ -23,9 +25,11 @@ from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.topology import Group
 
 OPERATIONS: dict[str, Operation] = {"SQLUpdateCompiler": "update", "SQLDeleteCompiler": "delete"}
+WHY_ALL = "the condition does not name the shard key or an id that carries its bucket"
 RAW_CURE = (
-    "Raw SQL (extra(), RawSQL) cannot be planned over shards, unless it reads reference models alone: write it with "
-    "expressions, or run it inside using_shard('...'), which sends it to one shard as it is."
+    "Raw SQL (extra(), RawSQL, SELECT, OVER or COLLATE in the template of a function) cannot be planned over shards, "
+    "unless it reads reference models alone: write it with expressions, or run it inside using_shard('...'), which "
+    "sends it to one shard as it is."
 )
 
 
@@ -63,13 +67,19 @@ def make_plan(query: Query, group: Group, operation: Operation, mode: Mode, shar
 
 def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan, Tables]:
     tables = Tables(query, group.alias)
-    if (plan := plan_of_shape(query, tables, group, operation)) is not None:
-        return plan, tables
-    contents = contents_of(query)
-    _refuse_raw(contents, tables, operation)
     if operation == "update" and tables.base is not None:
         check_update(query, tables.base)
-    shards = resolve(query.where, tables.by_alias)
+    shape = shape_of(query, tables, operation)
+    shards = resolve(query.where, tables.by_alias) if shape is None or shape.tells else None
+    make = partial(_plan_anew, query, group, operation, tables, shards)
+    if shape is None:
+        return make(), tables
+    return remembered(group, (shards, *shape.name), group.shard_names, make), tables
+
+
+def _plan_anew(query: Query, group: Group, operation: Operation, tables: Tables, shards: Shards) -> Plan:
+    contents = contents_of(query)
+    _refuse_raw(contents, tables, operation)
     # Without a sharded table, any one shard can answer: its copy is whole.
     where = shards if tables.sharded else frozenset(group.shard_names[:1])
     for nested in contents.nested:
@@ -77,14 +87,14 @@ def _plan_plain(query: Query, group: Group, operation: Operation) -> tuple[Plan,
     if operation != "select" and tables.base is not None and not tables.base.sharded:
         _refuse_partial_copies(query, group)
     if not tables.sharded:
-        return _plan_copied(query, group, operation, tables, contents), tables
+        return _plan_copied(query, group, operation, tables, contents)
     plan = _plan_sharded(query, group, operation, shards)
     if plan.mode == "scatter":
         _refuse_repeating_ids(query, tables)
         if operation != "select":
             # Each shard would write the rows of its own windows. A SELECT says so when its order is known.
             check_windows(query, tables)
-    return plan, tables
+    return plan
 
 
 def _refuse_raw(contents: Contents, tables: Tables | None, operation: Operation) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from django.db.models import Count
 from django.db.models.expressions import Col, Star
-from django.db.models.lookups import Exact
 from django.db.models.sql import Query
 from django.db.models.sql.where import AND
 
 from horizon_shards.backends.sharded.plan import Operation, Plan
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.updates import check_update
+from horizon_shards.backends.sharded.walk import is_equality
 from horizon_shards.declarations import declaration_of
 from horizon_shards.placement import Placement, placement_of
 from horizon_shards.topology import Group
+
+P = TypeVar("P", bound="Plan | None")
 
 WHY_KEY = "the condition names the shard key"
 WHY_ID = "the condition names an id that carries its bucket"
@@ -55,15 +59,12 @@ def shortest_plan(query: Query, group: Group, operation: Operation) -> Plan | No
     is_bucket, value = named
     # Equal values of different types (1, True) are not the same key.
     name = (placement.model, operation, is_bucket, type(value), value)
-    stamp = group.mapping.stamp()
-    plan: Plan | None
     try:
-        known, plan = group.plans.get(name, (None, None))
-    except TypeError:  # an unhashable value
+        hash(value)
+    except TypeError:
         return None
-    if stamp is None or known is not stamp:
-        plan = _make(placement, operation, is_bucket, value)
-        remember(group, name, stamp, plan)
+    make = partial(_make, placement, operation, is_bucket, value)
+    plan = remembered(group, name, group.mapping.stamp(), make)
     if plan is not None and operation == "update":
         check_update(query, placement)
     return plan
@@ -76,11 +77,15 @@ def adds_no_joins(query: Any) -> bool:
     return not (query.default_ordering and query.model._meta.ordering)
 
 
-def remember(group: Group, name: Any, stamp: object, plan: Plan | None) -> None:
-    """Keep a plan for as long as the mapping's answer holds."""
-    if len(group.plans) >= MAX_PLANS:
-        group.plans.clear()
-    group.plans[name] = (stamp, plan)
+def remembered(group: Group, name: Any, stamp: object, make: Callable[[], P]) -> P:
+    """The plan of this name, made now unless it was made under the same stamp; with None as a stamp, each time."""
+    known, plan = group.plans.get(name, (None, None))
+    if stamp is None or known is not stamp:
+        plan = make()
+        if len(group.plans) >= MAX_PLANS:
+            group.plans.clear()
+        group.plans[name] = (stamp, plan)
+    return cast(P, plan)
 
 
 def _make(placement: Placement, operation: Operation, is_bucket: bool, value: Any) -> Plan | None:
@@ -141,8 +146,7 @@ def _named(where: Any, placement: Placement) -> tuple[bool, Any] | None:
         lhs, rhs = getattr(leaf, "lhs", None), getattr(leaf, "rhs", None)
         if type(lhs) is not Col or isinstance(rhs, (list, tuple)) or hasattr(rhs, "as_sql"):
             return None
-        exact = isinstance(leaf, Exact) and leaf.lookup_name == "exact" and not leaf.bilateral_transforms
-        if found or rhs is None or not exact:
+        if found or rhs is None or not is_equality(leaf):
             continue
         column: Any = lhs.target.column
         if column == placement.key_columns[0]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Model
+from django.db.models.expressions import Col
 from django.db.models.sql import Query
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from django.db.models.sql.where import AND
@@ -16,11 +17,19 @@ from horizon_shards.backends.sharded.federation.private import PrivateDatabase
 from horizon_shards.backends.sharded.federation.pushdown import conditions_on
 from horizon_shards.backends.sharded.federation.refusals import gathering
 from horizon_shards.backends.sharded.federation.storage import home_of_model
-from horizon_shards.backends.sharded.kinds import internal_type
+from horizon_shards.backends.sharded.kinds import internal_type, is_changed_by_selecting
 from horizon_shards.context import whole_results
 from horizon_shards.exceptions import RowLimitExceeded
 
 Row = Sequence[Any]
+
+
+class Stored(Col):
+    """A column as it is stored: what selecting makes of it, the query on the private database does."""
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
+        """The column itself."""
+        return sql, params
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,16 @@ def pull_of(table: str, model: type[Model], fields: dict[str, Any], query: Any, 
     for condition in conditions:
         pull.where.add(condition.relabeled_clone({alias: base}), AND)
     pull.clear_ordering(force=True)
-    pull.set_select([field.get_col(base) for field in fields.values()])
+    pull.set_select([_stored(field.get_col(base)) for field in fields.values()])
     pk: Any = model._meta.pk
     if "Integer" in internal_type(pk) or internal_type(pk).endswith("AutoField"):
         # Rows that nothing else orders come as from one database's table.
         pull.add_ordering(pk.attname)
     return Pull(table, model, tuple(fields), home_of_model(model, logical), pull, bool(conditions))
+
+
+def _stored(column: Any) -> Any:
+    return Stored(column.alias, column.target) if is_changed_by_selecting(column) else column
 
 
 def fill(private: PrivateDatabase, pulls: list[Pull], limit: int) -> dict[str, int]:

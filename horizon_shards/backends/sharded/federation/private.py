@@ -41,6 +41,8 @@ class PrivateDatabase:
 
     def __init__(self, lead: Any) -> None:
         self.connection = self.connection_like(lead)
+        # Django would try in a transaction on this alias, which only connections of the settings have.
+        self.connection.features.supports_json_field = True
         #: ``{table: {column: field}}``
         self.columns: dict[str, dict[str, Any]] = {}
         self.models: dict[str, type[Model]] = {}

@@ -20,6 +20,7 @@ from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_fi
 from horizon_shards.backends.sharded.order import Comparable, comparable
 from horizon_shards.backends.sharded.steps import WHOLE, selected_column
 from horizon_shards.backends.sharded.walk import columns_in
+from horizon_shards.declarations import final_field
 from horizon_shards.exceptions import QueryNotSupported
 from horizon_shards.placement import placement_of
 
@@ -56,8 +57,7 @@ def stored_as(expression: Any, logical: Any) -> Store | None:
 def kind_of(expression: Any) -> str:
     """The type of values; "" for a field class of an application's own, which may be stored in any way."""
     field: Any = output_field(expression)
-    while getattr(field, "remote_field", None) is not None and hasattr(field, "target_field"):
-        field = field.target_field
+    field = final_field(field)
     methods = [getattr(type(field), name, None) for name in ("db_type", "get_internal_type")]
     if not all(str(getattr(method, "__module__", "")).startswith(OWN) for method in methods):
         return ""
