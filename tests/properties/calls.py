@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from asgiref.sync import async_to_sync
 from django.db import connections, models
 from django.db.models import functions
+from django.db.models.fields.json import KT
 
 from tests.properties.pools import UTC
 from tests.properties.tables import ORACLE
@@ -128,7 +129,7 @@ NAMES: dict[str, Any] = {
     **{name: getattr(models, name) for name in ("Q", "F", "Value", "Case", "When", "Exists", "OuterRef")},
     **{name: getattr(models, name) for name in ("Count", "Sum", "Min", "Max", "Avg", "Variance", "StdDev")},
     **{name: getattr(models, name) for name in ("Subquery", "FilteredRelation", "Window", "RowRange")},
-    **{name: getattr(functions, name) for name in FUNCTIONS},
+    **{name: getattr(functions, name) for name in FUNCTIONS}, "KT": KT,
     "Decimal": Decimal, "ZoneInfo": ZoneInfo, "UUID": UUID, "date": date, "datetime": datetime, "timedelta": timedelta,
     "utc": UTC,
     "run": _run, "save_all": save_all, "bulk_update_all": bulk_update_all, "delete_all": delete_all, "upsert": upsert,

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from tests.properties.strategies import Draft
 
 Computed = tuple[str, str, frozenset[str]]
+Options = dict[str, tuple[tuple[str, str], ...]]
 
 #: Parts of dates and times: in code, and the kind of result.
-PARTS = {
+PARTS: Options = {
     "date": (
         ('ExtractYear("{}")', "int"), ('ExtractWeekDay("{}")', "int"), ('ExtractQuarter("{}")', "int"),
         ('ExtractWeek("{}")', "int"), ('ExtractIsoYear("{}")', "int"), ('ExtractDay("{}")', "int"),
@@ -41,21 +42,42 @@ ZONED = (
 )  # fmt: skip
 
 
+#: What a condition or JSON gives, by which rows are grouped and sorted.
+TOLD: Options = {
+    "text": (
+        ('Q({}__contains="a")', "bool"), ('Q({}__iexact="A")', "bool"), ('~Q({}__startswith="A")', "bool"),
+        ('Q({}__regex="[A-Z]")', "bool"),
+    ),
+    "json": (('KT("{}__a")', "text"),),
+}  # fmt: skip
+
+
 def has_zones() -> bool:
     """Whether the oracle's engine knows time zones: MySQL has tables of them, which may be empty."""
     return bool(connections[ORACLE].features.has_zoneinfo_database)
 
 
-@st.composite
-def parts_of_dates(draw: st.DrawFn, draft: Draft) -> Computed | None:
+def parts_of_dates(draft: Draft) -> st.SearchStrategy[Computed | None]:
     """``Trunc...`` or ``Extract...`` of a column."""
-    columns = [column for column in draft.columns if column.kind in PARTS and not column.many]
+    more = {"datetime": PARTS["datetime"] + ZONED} if has_zones() else {}
+    return of_columns(draft, PARTS | more, "part of a date")
+
+
+def told(draft: Draft) -> st.SearchStrategy[Computed | None]:
+    """A condition on a text as a column, or a text inside JSON."""
+    return of_columns(draft, TOLD, "told of a column")
+
+
+@st.composite
+def of_columns(draw: st.DrawFn, draft: Draft, options: Options, name: str) -> Computed | None:
+    """One of the options of a column's kind; rare kinds as often as others."""
+    columns = [column for column in draft.columns if column.kind in options and not column.many]
     if not columns:
         return None
-    column = draw(st.sampled_from(columns))
-    options = PARTS[column.kind] + (ZONED if column.kind == "datetime" and has_zones() else ())
-    text, kind = draw(st.sampled_from(options))
-    return text.replace("{}", column.path), kind, frozenset({"part of a date"})
+    kind = draw(st.sampled_from(sorted({column.kind for column in columns})))
+    column = draw(st.sampled_from([column for column in columns if column.kind == kind]))
+    text, result = draw(st.sampled_from(options[kind]))
+    return text.replace("{}", column.path), result, frozenset({name})
 
 
 @st.composite

@@ -25,6 +25,16 @@ VALUES: dict[str, tuple[tuple[str, str, str, bool], ...]] = {
             (f'Visit.objects.filter({{}}).order_by("pk").values("{name}")[:1]', "Visit", kind, False)
             for name, kind in (("at", "datetime"), ("took", "duration"), ("extra", "json"), ("price", "decimal"))
         ),
+        *(
+            (f'{model}.objects.filter({{}}).order_by("pk").annotate(w={text}).values("w")[:1]', model, kind, False)
+            for model, text, kind in (
+                ("Visit", 'F("ms") * 2', "int"),
+                ("Visit", 'F("ms") / 3', "int"),
+                ("Visit", 'Length("path")', "int"),
+                ("Invoice", 'F("total") * 3', "decimal"),
+                ("Invoice", 'F("total") / 7', "decimal"),
+            )
+        ),
     ),
     "Visitor": (
         ('Visitor.objects.filter({}).order_by("pk").values("joined")[:1]', "Visitor", "date", False),
@@ -148,6 +158,10 @@ SUBQUERIES = {
         ('ms__in=Order.objects.filter({}).values("amount")', "Order"),
         ('price__in=Invoice.objects.filter({}).values("total")', "Invoice"),
         ('at__in=Visit.objects.filter({}).values("at")', "Visit"),
+        ('ms__in=Visit.objects.filter({}).annotate(w=F("ms") * 2).values("w")', "Visit"),
+        ('ms__gte=Visit.objects.filter({}).order_by("pk").annotate(w=F("ms") / 3).values("w")[:1]', "Visit"),
+        ('price__in=Invoice.objects.filter({}).annotate(w=F("total") * 3).values("w")', "Invoice"),
+        ('extra=Visit.objects.filter({}).order_by("pk").values("extra")[:1]', "Visit"),
         ('visitor__joined__in=Visitor.objects.filter({}).values("joined")', "Visitor"),
         ('price__gte=Invoice.objects.filter({}).order_by("pk").values("total")[:1]', "Invoice"),
         ('Exists(Tag.objects.filter({}, name=OuterRef("path")))', "Tag"),
@@ -155,6 +169,10 @@ SUBQUERIES = {
     "Visitor": (
         ('Exists(Visit.objects.filter({}, visitor=OuterRef("pk")))', "Visit"),
         ('nick__in=Visit.objects.filter({}).values("path")', "Visit"),
+        ('badge__in=Visitor.objects.filter({}).values("badge")', "Visitor"),
+        ('badge__in=Visitor.objects.filter({}).values("nick")', "Visitor"),
+        ('badge__gte=Visitor.objects.filter({}).order_by("pk").values("badge")[:1]', "Visitor"),
+        ('Exists(Visitor.objects.filter({}, badge=OuterRef("badge")))', "Visitor"),
         ('Exists(Country.objects.filter({}, name=OuterRef("nick")))', "Country"),
         ('Exists(Visitor.objects.filter({}, nick=OuterRef("nick")))', "Visitor"),
         ("Exists(Account.objects.filter({}))", "Account"),

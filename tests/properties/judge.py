@@ -16,7 +16,7 @@ from tests.properties.blocks import Block, make_blocks, misfit, split_keys
 from tests.properties.canonical import Fold, close, identity, same_rows
 from tests.properties.collation import fold as fold_text
 from tests.properties.firsts import choices, misfit_of_firsts, without_firsts
-from tests.properties.no_answer import fault_of_database, ties_of_window
+from tests.properties.no_answer import fault_of_database, ties
 from tests.properties.outcome import PLAIN, SHARDS_SIDE, Outcome, Side, run
 from tests.properties.tables import undone
 from tests.properties.tree import Query
@@ -109,8 +109,8 @@ def _compare(query: Query, expected: Outcome, found: Outcome, tested: Side) -> t
         why = _form(query)(query, expected.value, found.value, fold, tested)
     except UnreadableOrder:
         return "no right answer", "Django cannot select its sort keys"
-    if why and (ties := ties_of_window(query)) is not None:
-        return "no right answer", ties
+    if why and (tie := ties(query)) is not None:
+        return "no right answer", tie
     return ("different", why) if why else ("same", "")
 
 

@@ -89,6 +89,7 @@ def _visitor(choose: Choose, sites: Sequence[int]) -> Columns:
         "site_id": choose(sites),
         "name": choose(TEXTS),
         "nick": choose((None, *TEXTS)),
+        "badge": choose((None, *TEXTS)),
         "joined": choose((None, *DATES)),
     }
 

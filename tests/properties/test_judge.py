@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connections
+from django.db import DataError, OperationalError, ProgrammingError, connections
 
 from tests.properties.judge import _compare
 from tests.properties.outcome import SHARDS_SIDE, Outcome
 from tests.properties.tree import Query, Step, Terminal
 from tests.settings import ENGINE
+from tests.shop.models import Shown
 
 pytestmark = pytest.mark.django_db(databases=["default", "oracle"])
 of_mysql = pytest.mark.skipif(ENGINE != "mysql", reason="rules of MySQL and MariaDB")
@@ -29,6 +30,14 @@ def test_any_of_equal_texts_is_the_biggest_of_a_window() -> None:
     assert verdict(biggest, ["a"], ["b"]) == "different"
     paths = visits("list({})", 'values_list("path", flat=True)')
     assert verdict(paths, ["a"], ["A"]) == "different"
+
+
+@of_mysql
+def test_which_texts_are_equal_is_asked_of_what_is_stored() -> None:
+    badges = visits("list({})", "distinct()", 'values_list("visitor__badge", flat=True)')
+    assert verdict(badges, [Shown("z")], [Shown("A")]) == "same"
+    assert verdict(badges, [Shown("z")], [Shown("Z")]) == "different"
+    assert verdict(badges, [Shown("z")], ["z"]) == "different"
 
 
 @of_mysql
@@ -56,3 +65,27 @@ def test_places_of_a_window_are_not_compared_where_its_order_calls_rows_equal() 
     assert verdict(once, [{"n": 1, "country__name": "a"}], [{"n": 1, "country__name": "b"}]) == "different"
     ranked = visits("list({})", 'annotate(n=Window(Rank(), order_by=["pk"]))', 'values("n", "tags__name")')
     assert verdict(ranked, [{"n": 1, "tags__name": "a"}], [{"n": 1, "tags__name": "b"}]) == "different"
+
+
+def test_any_of_the_rows_of_an_id_is_kept_in_bulk() -> None:
+    tagged = 'annotate(tag=F("tags__name"))'
+    for calls, expected in (((tagged,), "no right answer"), ((), "different")):
+        kept = Query("Visit", tuple(map(Step, calls)), (), (), False, None, bulk())
+        assert verdict(kept, {1: "a"}, {1: "b"}) == expected
+        assert verdict(kept, {1: "a"}, {1: "a"}) == "same"
+
+
+def bulk() -> Terminal:
+    return Terminal("value", "{}.in_bulk([1])", frozenset({"in_bulk"}))
+
+
+def test_what_one_database_does_not_answer_is_not_compared() -> None:
+    all_visits = visits("list({})")
+    for error in (
+        DataError("integer out of range"),
+        OperationalError(1111, "Invalid use of group function"),
+        ProgrammingError("SELECT DISTINCT ON expressions must match initial ORDER BY expressions"),
+    ):
+        outcome = Outcome(None, error)
+        assert _compare(all_visits, outcome, Outcome([]), SHARDS_SIDE)[0] == "no right answer"
+        assert _compare(all_visits, Outcome([]), outcome, SHARDS_SIDE)[0] == "different"

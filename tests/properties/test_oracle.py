@@ -90,7 +90,8 @@ def test_every_kind_was_compared(oracle_seed: int, tally: Tally) -> None:
 
 
 KINDS = {
-    "dates/datetimes", "part of a date", "subquery", "subquery column", "subquery elsewhere", "window by the key",
+    "dates/datetimes", "part of a date", "told of a column", "subquery", "subquery column", "subquery elsewhere",
+    "window by the key",
     "window over shards", "set operation", "expression over aggregates", "filtered relation", "composite foreign key",
     "Avg", "Count", "Count distinct", "F", "Max", "Min", "Sum", "aggregate", "aggregate annotation", "aggregate filter",
     "aggregate over a relation", "and", "annotate", "composite pk", "count", "delete", "distinct", "earliest/latest",

@@ -50,13 +50,16 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "id id:Visit", "site key", "path text", "ms int null", "price decimal null", "ratio float null", "bot bool",
         "token uuid", "at datetime null", "took duration null", "extra json", "visitor id:Visitor",
         "visitor__name text", "visitor__nick text null", "visitor__joined date null", "country__code text null",
+        "visitor__badge text null",
         "country__name text null", "country id:Country null", "tags__name text null many", "tags id:Tag null many",
         "tagging__tag__name text null many", "site__name text", "visitor__site__name text",
         "visitor__visits__ms int null many", "visitor__tickets__text text null many", "tickets__text text null many",
         "country__visit__ms int null many", "editor__username text null", "editor__last_name text null",
+        "editor_id int null",
     ),
     "Visitor": columns(
-        "id id:Visitor", "site key", "name text", "nick text null", "joined date null", "visits id:Visit null many",
+        "id id:Visitor", "site key", "name text", "nick text null", "badge text null", "joined date null",
+        "visits id:Visit null many",
         "visits__ms int null many", "visits__path text null many", "visits__price decimal null many",
         "visits__bot bool null many", "visits__country__code text null many", "visits__tags__name text null many",
         "tickets__text text null many", "tickets__visit__ms int null many",
@@ -135,7 +138,7 @@ PREFETCHES = {
 #: Fields that an update may set, besides the shard key.
 WRITABLE = {
     "Visit": ("path", "ms", "price", "ratio", "bot", "at", "took", "extra"),
-    "Visitor": ("name", "nick", "joined"),
+    "Visitor": ("name", "nick", "badge", "joined"),
     "Tag": ("name",),
     "Country": ("name",),
     "Invoice": ("total",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from string import ascii_lowercase
 
 from django.db import models
 
@@ -45,11 +46,34 @@ class OfSite(ShardedModel):
         key = "site"
 
 
+MIRRORED = str.maketrans(ascii_lowercase, ascii_lowercase[::-1])
+
+
+class Shown(str):
+    """A text as Python shows it; a database stores and compares another."""
+
+    @property
+    def stored(self) -> str:
+        return self.translate(MIRRORED)
+
+
+class MirroredField(models.CharField):
+    """A text that the database stores with z for a, y for b: Python shows another value than the database compares."""
+
+    def from_db_value(self, value: str | None, *_: object) -> str | None:
+        return None if value is None else Shown(value.translate(MIRRORED))
+
+    def get_prep_value(self, value: object) -> str | None:
+        text = super().get_prep_value(value)
+        return None if text is None else text.translate(MIRRORED)
+
+
 class Visitor(OfSite):
     """Sharded by site; the parent of visits."""
 
     name = models.CharField(max_length=100)
     nick = models.CharField(max_length=100, null=True)
+    badge = MirroredField(max_length=100, null=True)
     joined = models.DateField(null=True)
 
 
