@@ -86,6 +86,12 @@ class FailingOver(MariaDBs):
         super().__init__(clusters)
         self.died: tuple[Cluster, Server] | None = None
 
+    def create(self) -> None:
+        """Wait for the replicas: a connection that tries one first would find no such database."""
+        super().create()
+        for cluster in self.clusters:
+            cluster.settle()
+
     def entry(self, alias: str) -> dict[str, Any]:
         instances = [f"127.0.0.1:{server.port}" for server in self.places[alias].servers]
         return {**super().entry(alias), "CLUSTER": {"DEADLINE_SECONDS": 10, "INSTANCES": instances}}

@@ -46,11 +46,13 @@ class Process:
         except FileNotFoundError:
             return None
         pid = int(noted["pid"])
-        # A child that ended stays in the table until somebody has asked for it.
+        state, since = state_and_start(pid)
+        if since == noted["since"] and not has_ended(pid, state):
+            return pid
+        # A child that ended stays in the table, where PostgreSQL takes it for running, until somebody has asked for it.
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        state, since = state_and_start(pid)
-        return pid if since == noted["since"] and not has_ended(pid, state) else None
+        return None
 
     def send(self, number: int) -> None:
         """Send a signal, if the process is alive."""

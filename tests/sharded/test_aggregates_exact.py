@@ -13,6 +13,8 @@ from django.db import IntegrityError, NotSupportedError, OperationalError, conne
 from django.db.models import Avg, Count, DecimalField, ExpressionWrapper, F, IntegerField, Q, StdDev, Sum, Variance
 from django.db.transaction import atomic
 
+from horizon_shards.exceptions import QueryNotSupported
+from tests.settings import ENGINE
 from tests.sharded.rows import VALUES, known
 from tests.shop.models import Site, Ticket, Visit, Visitor
 
@@ -225,3 +227,21 @@ def test_what_mysql_computes_without_a_sign_has_none_over_shards(spread: list[Vi
     assert none.aggregate(a=models.BitOr("ms"), z=F("a") + 1) == {"a": 0, "z": 1}
     unknown = Visit.objects.filter(ms=None).order_by("path")[:5]
     assert unknown.aggregate(a=models.BitAnd("ms")) == {"a": 2**64 - 1}
+
+
+@pytest.mark.skipif(ENGINE != "mysql", reason="other engines show all digits that they add")
+def test_sums_of_quotients_have_the_digits_that_mysql_does_not_show(spread: list[Visit]) -> None:
+    """Each shard's own sum would be rounded to what it shows."""
+    Visit.objects.update(price=Decimal("0.10"))
+    assert Visit.objects.aggregate(a=Sum(F("price") / 3), b=Avg(F("price") / 7)) == {
+        "a": Decimal("0.400000"),
+        "b": Decimal("0.0142857140"),
+    }
+    assert Visit.objects.filter(ms=99_999).aggregate(a=Sum(F("price") / 3), b=Avg(F("price") / 3)) == {
+        "a": None,
+        "b": None,
+    }
+    beside = {"n": Count("path", distinct=True)}
+    with pytest.raises(QueryNotSupported, match="quotient"):
+        Visit.objects.aggregate(a=Sum(F("price") / 3), **beside)
+    assert Visit.objects.aggregate(a=Sum(F("price") * 3), **beside)["a"] == Decimal("3.60")

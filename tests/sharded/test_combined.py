@@ -240,6 +240,7 @@ def test_a_part_with_its_own_limit_where_the_engine_has_that(visits: list[Visit]
             list(rows)
 
 
+@pytest.mark.django_db(databases=["default", "track", "track_1"])
 def test_texts_that_the_database_calls_equal_come_once(sites: list[Site]) -> None:
     for site, name in zip(sites, ["a", "A", "ä", "b", "B ", "b"] * 2, strict=True):
         Visitor.objects.create(site=site, name=name)
@@ -253,3 +254,12 @@ def test_texts_that_the_database_calls_equal_come_once(sites: list[Site]) -> Non
         ordered = [name.strip().lower() for name in names.union(names).order_by("name")]
         assert ordered[0] in ("a", "ä" if folds else "b")
     assert names.annotate(low=Lower("name")).values("low").union(names.values(low=F("nick"))).count() >= 1
+
+
+def test_parts_whose_values_are_read_otherwise_are_refused(visits: list[Visit]) -> None:
+    """Django reads all rows as the first part's: a date of a datetime, a boolean of a number."""
+    for one, other in (("bot", "ms"), ("bot", "path"), ("at", "at__date"), ("price", "ms")):
+        parts = [Visit.objects.values_list(name) for name in (one, other)]
+        for union in (parts[0].union(parts[1]), parts[1].union(parts[0])):
+            with pytest.raises(QueryNotSupported, match="different types"):
+                list(union)

@@ -8,8 +8,22 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Coalesce
+from django.db import connections
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Collate, Upper
 
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 from horizon_shards.testing import capture_shards
@@ -45,6 +59,23 @@ def test_the_inner_query_runs_at_each_execution(sites: list[Site], visits: list[
     assert not queryset.exists()
     Site.objects.filter(pk=sites[0].pk).update(name="other")
     assert queryset.count() == 5
+
+
+def test_texts_of_another_collation_are_not_listed(sites: list[Site], visits: list[Visit]) -> None:
+    """A list has no collation: where the inner column's would decide, the answer would be another one."""
+    name = {"sqlite": "NOCASE", "mysql": "utf8mb4_bin", "postgresql": "C"}[connections["track"].vendor]
+    Tag.objects.create(site=sites[0], name="/1")
+    inner = Tag.objects.annotate(collated=Collate("name", name), upper=Upper("name"))
+    collated = Visit.objects.annotate(collated=Collate("path", name), upper=Upper("path"))
+    assert paths(collated.filter(collated__in=inner.values("name"))) == ["/1"] * 12
+    assert paths(collated.filter(upper__in=inner.values("upper"))) == ["/1"] * 12
+    held = collated.annotate(held=Subquery(Country.objects.filter(pk=OuterRef("country")).values("code")))
+    assert paths(held.filter(held__in=inner.values("name"))) == []
+    for column in ("path", "collated", "upper", "held"):
+        with pytest.raises(QueryNotSupported, match="pass them as a list"):
+            held.filter(**{f"{column}__in": inner.values("collated")}).exists()
+    with pytest.raises(QueryNotSupported, match="pass them as a list"):
+        held.annotate(known=Value("/1")).filter(known__in=inner.values("name")).exists()
 
 
 def test_other_values_than_keys(sites: list[Site], visits: list[Visit]) -> None:
@@ -304,3 +335,34 @@ def test_what_no_far_row_meets_is_counted_as_0(visits: list[Visit]) -> None:
     assert list(far.annotate(one=Value("a")).values("one").annotate(n=Count("pk"))) == [{"one": "a", "n": 0}]
     assert far.aggregate(n=Count("pk") + 1) == {"n": 1}
     assert list(far.values("path").annotate(n=Count("pk"))) == []
+
+
+class Negated(IntegerField):
+    def from_db_value(self, value: Any, *_: Any) -> Any:
+        return None if value is None else -value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return None if value is None else -int(value)
+
+
+def test_values_that_are_stored_otherwise_are_not_listed(visits: list[Visit]) -> None:
+    """One field reads them from there, another one would write them here."""
+    negated = Visit.objects.annotate(negated=ExpressionWrapper(F("ms"), output_field=Negated()))
+    assert negated.filter(negated__in=negated.values("negated")).count() == len(visits)
+    assert negated.filter(ms=Subquery(negated.filter(ms=3).values("negated")[:1])).count() == 12
+    for query in (negated.filter(ms__in=negated.values("negated")), negated.filter(negated__in=negated.values("ms"))):
+        with pytest.raises(QueryNotSupported, match="pass them as a list"):
+            query.exists()
+    with pytest.raises(QueryNotSupported, match="no shard can join it"):
+        list(Visit.objects.order_by(ExpressionWrapper(F("editor__is_active"), output_field=Negated())))
+
+
+def test_a_value_that_can_never_be_is_not_null_to_a_condition(visits: list[Visit]) -> None:
+    """Django leaves out what needs it, on one database as well."""
+    never = Visit.objects.filter(Q(pk__in=[]) & Q(site__name="site 1")).order_by("pk").values("ms")[:1]
+    held = Visit.objects.annotate(held=Subquery(never))
+    assert {visit.held for visit in held} == {None}
+    for condition in (Q(held__isnull=True), Q(held__isnull=False), Q(held=1)):
+        assert held.filter(condition).count() == 0
+    assert held.filter(Q(held__isnull=True) | Q(ms=1)).count() == 12
+    assert held.values("held").annotate(n=Count("pk")).get() == {"held": None, "n": len(visits)}

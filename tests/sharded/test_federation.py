@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.db.models import Count, Exists, F, OuterRef, Subquery, Sum, Window
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import RowNumber
+from django.db.models.functions import JSONObject, RowNumber
 from django.db.transaction import atomic
 from django.test.utils import CaptureQueriesContext
 
@@ -81,6 +81,12 @@ def test_a_window_over_all_rows(visits: list[Visit]) -> None:
     in_order = sorted(sorted(visits, key=lambda v: v.pk), key=lambda v: v.path, reverse=True)
     assert [row.pk for row in numbered.order_by("place")] == [visit.pk for visit in in_order]
     assert [row.pk for row in numbered.filter(place__lte=2).order_by("place")] == [v.pk for v in in_order[:2]]
+
+
+@pytest.mark.sqlite_only
+def test_json_that_is_computed(visits: list[Visit], tags: list[Tag]) -> None:
+    found = Visit.objects.filter(Exists(named_tags())).annotate(made=JSONObject(milliseconds="ms"))
+    assert {visit.made["milliseconds"] for visit in found} == {visit.ms for visit in found}
 
 
 def test_a_set_operation_over_shards(visits: list[Visit], tags: list[Tag]) -> None:

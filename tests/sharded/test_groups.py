@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connections
 from django.db.models import (
     Avg,
+    BooleanField,
     Case,
     CharField,
     Count,
     Exists,
+    ExpressionWrapper,
     F,
+    Func,
+    IntegerField,
     Max,
     Min,
     OuterRef,
     Q,
     StdDev,
+    Subquery,
     Sum,
     Value,
     Variance,
     When,
 )
-from django.db.models.functions import Cast, Collate, Concat, Length, Lower
+from django.db.models.functions import Cast, Collate, Concat, Length, Lower, Random
 
-from horizon_shards.exceptions import RowLimitExceeded
+from horizon_shards.exceptions import QueryNotSupported, RowLimitExceeded
 from tests.changed_databases import limited
 from tests.settings import ENGINE
 from tests.shop.models import Site, Visit, Visitor
@@ -89,6 +95,33 @@ def test_groups_of_what_a_subquery_alone_says_of_the_row(visits: list[Visit]) ->
     Visit.objects.filter(path="/1", visitor__in=sorted(with_one)[:5]).delete()
     found = Visitor.objects.annotate(quick=quick).order_by("quick").values_list("quick").annotate(n=Count("id"))
     assert list(found) == [(0, Visitor.objects.count() - len(with_one) + 5), (1, len(with_one) - 5)]
+
+
+def test_groups_by_a_condition_on_texts_that_a_collation_calls_equal(spread: list[Visit]) -> None:
+    """Grouped by is the condition, and not the column, of whose values that are equal it does not say the same."""
+    for number, visit in enumerate(spread):
+        Visit.objects.filter(pk=visit.pk, site=visit.site_id).update(path="aA"[number % 2], ms=number % 3, bot=False)
+    has_small = Q(path__regex="a")
+    for condition in (has_small, ~has_small, has_small | Q(path__regex="^a"), Q(has_small, Q(bot=False) | Q(ms__lt=3))):
+        groups = Visit.objects.annotate(e=condition).values_list("e").annotate(n=Count("pk")).order_by("e")
+        assert list(groups) == [(False, 6), (True, 6)]
+        assert len(Visit.objects.annotate(e=condition).values_list("bot", "e").annotate(n=Count("pk"))) == 2
+    quick = Visit.objects.annotate(e=Q(ms__gt=0)).values("e").annotate(n=Count("pk"))
+    assert list(quick.order_by("e").values_list("e", "n")) == [(False, 4), (True, 8)]
+    assert [row["n"] for row in quick.annotate(again=F("e"))] == [4, 4, 4]
+
+
+def test_groups_beside_a_condition_are_by_the_columns_below_it(visits: list[Visit]) -> None:
+    """As Django groups by what is selected after the values."""
+    groups = Visit.objects.values("bot").annotate(n=Count("pk"))
+    assert list(groups.annotate(e=Q(ms__gt=1)).order_by("e").values_list("n", "e")) == [
+        *[(12, False)] * 2,
+        *[(12, True)] * 3,
+    ]
+    assert len(groups.order_by(ExpressionWrapper(Q(ms__gt=1), output_field=BooleanField()))) == 2
+    of_visitor = Subquery(Visitor.objects.filter(pk=OuterRef("visitor")).values("name")[:1])
+    assert len(groups.annotate(e=Case(When(Q(ms__gt=1), then=1), default=0))) == 2
+    assert len(groups.annotate(e=of_visitor)) == 12
 
 
 def test_an_ordering_that_is_not_selected_makes_more_groups(visits: list[Visit]) -> None:
@@ -194,3 +227,35 @@ def test_groups_by_a_constant_are_none_where_there_are_no_rows(sites: list[Site]
         assert len(none) == len(none.filter(site=sites[0])) == size
         assert len(some) == len(some.filter(site=sites[0])) == 1
         assert some[0]["n"] in (12, "a12", 1)
+
+
+class Ungrouped(Func):
+    function = "ABS"
+
+    def get_group_by_cols(self) -> list[Any]:
+        return []
+
+
+def test_groups_by_what_the_database_does_not_group_by(visits: list[Visit]) -> None:
+    """Each row has another such value: partial groups of the shards would not be put together."""
+    groups = Visit.objects.values("bot").annotate(n=Count("pk"))
+    for order in ("?", Random().desc(), Ungrouped(F("ms"))):
+        for query in (groups.order_by(order), groups.filter(n__gt=1).order_by("n", order)):
+            with pytest.raises(QueryNotSupported, match="does not group by"):
+                list(query)
+    with pytest.raises(QueryNotSupported, match="does not group by"):
+        list(Visit.objects.values("bot", r=Random()).annotate(n=Count("pk")))
+    assert len(Visit.objects.values("site").annotate(n=Count("pk")).order_by("?")) == 12
+
+
+class Shown(IntegerField):
+    def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
+        return f"ABS({sql})", params
+
+
+def test_values_that_selecting_changes_are_not_put_together(visits: list[Visit]) -> None:
+    shown = Visit.objects.annotate(k=ExpressionWrapper(F("ms") - 2, output_field=Shown()))
+    assert {visit.k for visit in shown} == {0, 1, 2}
+    for ask in (lambda: shown.aggregate(Sum("k")), lambda: list(shown.values("k").annotate(n=Count("pk")))):
+        with pytest.raises(QueryNotSupported, match="select_format"):
+            ask()

@@ -11,7 +11,20 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
-from django.db.models import Aggregate, Count, Exists, F, FloatField, OuterRef, Subquery, Sum, Value, Window
+from django.db.models import (
+    Aggregate,
+    Count,
+    Exists,
+    F,
+    FloatField,
+    Func,
+    IntegerField,
+    OuterRef,
+    Subquery,
+    Sum,
+    Value,
+    Window,
+)
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Now, Random, Rank, RowNumber
 from django.db.models.sql.constants import CURSOR
@@ -29,6 +42,10 @@ class Median(Aggregate):
     """An aggregate of an application; on one shard it is only asked whether it would run."""
 
     function = "MAX"
+
+
+def reading() -> Func:
+    return Func(template="(SELECT MAX(ms) FROM shop_visit)", output_field=IntegerField())
 
 
 def visits_of(site: Any) -> Any:
@@ -66,6 +83,27 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], Callable[[Any], Any]]] = {
         "window",
         ("partition_by", "filter by the key"),
         lambda site: list(visits_of(site).annotate(n=Window(RowNumber(), partition_by="path", order_by="ms"))),
+    ),
+    "groups of what a condition on a window leaves": (
+        "window",
+        ("group by the shard key", "filter by it"),
+        lambda site: list(
+            visits_of(site)
+            .alias(place=Window(RowNumber(), partition_by="site", order_by="pk"))
+            .filter(place=2)
+            .values("path")
+            .annotate(n=Count("pk"))
+        ),
+    ),
+    "aggregate by another function": (
+        "aggregate",
+        ("function=AVG", "filter by the shard key"),
+        lambda site: visits_of(site).aggregate(m=Sum("ms", function="AVG")),
+    ),
+    "function that reads": (
+        "raw-sql",
+        ("template", "using_shard("),
+        lambda site: list(visits_of(site).annotate(m=reading()) if site is None else visits_of(site)),
     ),
     "aggregate that nothing here knows": (
         "aggregate",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from django.db.models import Count, Exists, F, Q, Window
-from django.db.models.functions import RowNumber
+from typing import Any
 
+import pytest
+from django.db.models import Count, Exists, F, OuterRef, Q, Window
+from django.db.models.functions import RowNumber
+from django.db.models.lookups import Exact
+
+from horizon_shards.exceptions import QueryNotSupported
 from tests.shop.models import Basket, Country, Site, Tag, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
@@ -72,3 +76,18 @@ def test_a_constraint_looks_for_rows_on_all_shards(visits: list[Visit]) -> None:
         assert (Q(ms=1) & Exists(Visit.objects.filter(token=visit.token))).check({"ms": 1}, using="track")
     assert not Q(Exists(Visit.objects.filter(path="/none"))).check({}, using="track")
     assert not Q(~Exists(Visit.objects.filter(path="/1"))).check({}, using="track")
+
+
+class OtherThan(Exact):
+    lookup_name = "other_than"
+
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+        return f"<> {rhs}"
+
+
+def test_what_only_derives_from_an_equality_ties_nothing(visits: list[Visit]) -> None:
+    """Rows of other sites are on other shards."""
+    for name in ("site", "pk", "visitor"):
+        others = Visit.objects.filter(OtherThan(F(name), OuterRef(name)), ms=3)
+        with pytest.raises(QueryNotSupported, match="may need rows of other shards"):
+            Visit.objects.filter(Exists(others)).exists()

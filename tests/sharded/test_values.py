@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timezone
+from typing import Any
 
 import pytest
 from django.db import NotSupportedError, connections
+from django.db.models import (
+    BinaryField,
+    Case,
+    DateField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    IntegerField,
+    Max,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KT
+from django.db.models.functions import Greatest
 from django.test.utils import CaptureQueriesContext
 
+from horizon_shards.backends.sharded.constants import Column, table_of
 from horizon_shards.exceptions import QueryNotSupported
+from tests.settings import ENGINE
 from tests.shop.models import Country, Invoice, Site, Visit, Visitor
 
 pytestmark = pytest.mark.django_db(databases=["default", "track"])
@@ -138,3 +156,42 @@ def test_only_and_defer_load_the_rest_from_the_rows_shard(visits: list[Visit]) -
     chosen = Visit.objects.only("path").order_by("-ms", "pk")[0]
     assert chosen.get_deferred_fields() >= {"ms", "site_id"}
     assert chosen.ms == 4
+
+
+@pytest.mark.sqlite_only
+def test_computed_values_of_several_types_are_in_the_order_of_sqlite(visits: list[Visit]) -> None:
+    """Whatever Django calls them."""
+    for field in (IntegerField(), DateField()):
+        mixed = Case(When(ms=1, then=Value("x", TextField())), default=F("ms"), output_field=field)
+        rows = Visit.objects.order_by(mixed, "pk").values_list("ms", flat=True)
+        assert list(rows) == [ms for ms in (0, 2, 3, 4, 1) for _ in range(12)]
+        assert Visit.objects.filter(ms__lt=2).values_list("ms").annotate(m=Max(mixed)).count() == 2
+
+
+def test_distinct_keys_deep_in_json_and_nulls_of_two_kinds(visits: list[Visit]) -> None:
+    """JSON's null is no NULL; a path of several keys is a list among the parameters."""
+    for number, visit in enumerate(visits):
+        extra: Any = ({"a": None}, {}, {"a": {"b": 1}}, {"a": {"b": "1"}})[number % 4]
+        Visit.objects.filter(pk=visit.pk, site=visit.site_id).update(extra=extra)
+    assert len(Visit.objects.annotate(e=KT("extra__a__b")).values("e").distinct()) == (3 if ENGINE == "sqlite" else 2)
+    assert len(Visit.objects.annotate(e=F("extra__a__b")).values("e").distinct()) == 3
+    assert len(Visit.objects.annotate(e=F("extra__a")).values("e").distinct()) == 4
+
+
+def test_expressions_whose_type_nothing_says_are_refused(visits: list[Visit]) -> None:
+    for expression in (F("price") * F("ratio"), Greatest("price", "ms")):
+        with pytest.raises(QueryNotSupported, match="output_field"):
+            list(Visit.objects.order_by(expression, "pk"))
+    assert list(Visit.objects.order_by(ExpressionWrapper(F("price") * F("ratio"), FloatField()), "pk"))
+
+
+@pytest.mark.skipif(ENGINE == "postgresql", reason="has no order of bytes for MAX()")
+@pytest.mark.django_db(databases=["default", "track", "track_1"])
+def test_the_most_of_bytes_over_merged_rows() -> None:
+    """MySQL tells bytes from a text by the type of the table of known values."""
+    connection = connections["track_1"]
+    columns = [Column("v", Value(b"", BinaryField()))]
+    table, params = table_of([[b"\xff"], [None], [b""]], columns, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT MAX(v), MIN(v) FROM ({table}) known", params)
+        assert [bytes(value) for value in cursor.fetchone()] == [b"\xff", b""]

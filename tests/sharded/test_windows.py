@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db.models import Count, F, Max, Q, Sum, Window
+from django.db.models import Count, F, Max, Q, QuerySet, Sum, Window
 from django.db.models.functions import Lag, Lower, Rank, RowNumber
 from django.db.transaction import atomic
 
@@ -44,6 +44,18 @@ def test_a_condition_on_a_window(sites: list[Site], visits: list[Visit]) -> None
     assert first.aggregate(Sum("ms")) == {"ms__sum": 12}
     assert [visit.ms for visit in first.order_by("-ms")[10:14]] == [1, 1, 0, 0]
     assert first.order_by("path", "pk").first().ms == 0
+
+
+def test_groups_of_what_a_condition_on_a_window_leaves(visits: list[Visit]) -> None:
+    """Where the groups hold the key, each shard answers; else all rows would be in the groups."""
+    second = Visit.objects.alias(place=Window(RowNumber(), partition_by="site", order_by="pk")).filter(place=2)
+    assert {row["n"] for row in second.values("site").annotate(n=Count("pk"))} == {1}
+    groups = second.values("bot").annotate(n=Count("pk"))
+    for ask in (list, QuerySet.count, QuerySet.exists, lambda query: query.aggregate(Sum("n"))):
+        with pytest.raises(QueryNotSupported, match="condition on a window"):
+            ask(groups)
+    with pytest.raises(QueryNotSupported, match="condition on a window"):
+        Visit.objects.filter(path__in=second.values("path").annotate(n=Count("pk")).values("path")).exists()
 
 
 def test_a_column_that_is_selected_twice_beside_a_condition_on_a_window(visits: list[Visit]) -> None:
