@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from django.db.models import Count, F, Q
-from django.db.models.functions import Length, Lower, TruncDate
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Window
+from django.db.models.functions import Length, Lower, Rank, TruncDate
 
 from benchmarks.databases import databases
 from benchmarks.report import arguments, run
@@ -36,12 +36,12 @@ def _plan(query: Any) -> Any:
 
 
 def _anew(query: Any) -> Any:
-    by_key, of_shape = planner.plan_by_key, planner.plan_of_shape
-    planner.plan_by_key = planner.plan_of_shape = _nothing
+    by_key, of_shape = planner.plan_by_key, planner.shape_of
+    planner.plan_by_key = planner.shape_of = _nothing
     try:
         return _plan(query)
     finally:
-        planner.plan_by_key, planner.plan_of_shape = by_key, of_shape
+        planner.plan_by_key, planner.shape_of = by_key, of_shape
 
 
 def _nothing(*args: Any) -> None:
@@ -67,6 +67,13 @@ def queries() -> Iterator[tuple[str, Any]]:
     days = views.values(day=TruncDate("at")).annotate(n=Count("pk", filter=Q(ms__gt=1)))
     yield "groups of days, HAVING", days.filter(n__gt=1).order_by("-n")
     yield "three keys", views.filter(site__in=[1, 2, 3])[:10]
+    slower = PageView.objects.filter(site=OuterRef("site"), ms__gt=900)
+    slowest = Subquery(slower.order_by("-ms").values("ms")[:1])
+    yield "EXISTS", views.filter(Exists(slower), ms__gt=1)[:10]
+    yield "ordered subquery", views.annotate(slowest=slowest).filter(slowest__gt=1)[:10]
+    yield "ordered subquery, by key", views.filter(site=7).annotate(slowest=slowest)[:10]
+    yield "window", views.annotate(rank=Window(Rank(), partition_by="site", order_by="ms")).order_by("pk")[:10]
+    yield "union", views.filter(ms__gt=900).union(views.filter(ms__lt=10))
 
 
 if __name__ == "__main__":
