@@ -57,7 +57,7 @@ class Shown(str):
         return self.translate(MIRRORED)
 
 
-class MirroredField(models.CharField):
+class MirroredField(models.CharField):  # type: ignore[type-arg]
     """A text that the database stores with z for a, y for b: Python shows another value than the database compares."""
 
     def from_db_value(self, value: str | None, *_: object) -> str | None:
