@@ -6,11 +6,25 @@ import operator
 import statistics
 from decimal import Decimal
 from functools import partial, reduce
+from typing import Any
 
 import django
 import pytest
 from django.db import IntegrityError, NotSupportedError, OperationalError, connections, models
-from django.db.models import Avg, Count, DecimalField, ExpressionWrapper, F, IntegerField, Q, StdDev, Sum, Variance
+from django.db.models import (
+    Avg,
+    Count,
+    DecimalField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Q,
+    StdDev,
+    Sum,
+    Value,
+    Variance,
+)
+from django.db.models.functions import Cast, Coalesce, Round
 from django.db.transaction import atomic
 
 from horizon_shards.exceptions import QueryNotSupported
@@ -245,3 +259,42 @@ def test_sums_of_quotients_have_the_digits_that_mysql_does_not_show(spread: list
     with pytest.raises(QueryNotSupported, match="quotient"):
         Visit.objects.aggregate(a=Sum(F("price") / 3), **beside)
     assert Visit.objects.aggregate(a=Sum(F("price") * 3), **beside)["a"] == Decimal("3.60")
+
+
+@pytest.mark.skipif(ENGINE != "mysql", reason="other engines show all digits that they compute with")
+def test_mysql_computes_with_more_digits_of_an_average_than_it_shows(spread: list[Visit]) -> None:
+    """A third is 0.3333 where it is shown, and 0.333333333 where it is multiplied."""
+    Visit.objects.update(ms=0, price=0)
+    Visit.objects.filter(pk__in=[visit.pk for visit in spread[:3]]).update(path="/third")
+    Visit.objects.filter(pk=spread[0].pk).update(ms=1, price=1)
+    thirds = Visit.objects.filter(path="/third")
+    average = {"a": Avg("ms") * 3, "b": Avg("price") * 3, "c": Avg("ms"), "d": Avg("ms", default=9)}
+    assert thirds.aggregate(**average) == {"a": 1.0, "b": Decimal(1), "c": 0.3333, "d": 0.3333}
+    groups = thirds.values("path").annotate(**average).filter(a__gt=0.9999)
+    assert list(groups.values_list("a", "b", "c", "d")) == [(1.0, Decimal(1), 0.3333, 0.3333)]
+
+
+@pytest.mark.skipif(ENGINE != "mysql", reason="other engines show all digits that they add")
+def test_nothing_is_computed_with_sums_of_quotients(spread: list[Visit]) -> None:
+    third = Sum(F("price") / 3)
+    for computed in (third + third, Coalesce(third, Value(Decimal(0))) * 3, Round(third, 2)):
+        with pytest.raises(QueryNotSupported, match="quotient"):
+            Visit.objects.aggregate(s=computed)
+    whole = Sum(Cast(F("price") / 3, DecimalField(max_digits=20, decimal_places=2)))
+    assert Visit.objects.aggregate(s=whole + whole, t=Coalesce(third, Value(Decimal(0))))
+
+
+@pytest.mark.parametrize("kind", [Sum, Avg])
+@pytest.mark.parametrize("distinct", [False, True])
+def test_texts_are_not_added(spread: list[Visit], kind: Any, distinct: bool) -> None:
+    with pytest.raises(QueryNotSupported, match="adds texts"):
+        Visit.objects.aggregate(s=kind("path", distinct=distinct))
+
+
+@pytest.mark.skipif(ENGINE != "mysql", reason="sums of other engines are whole")
+def test_mysql_sums_are_decimals(spread: list[Visit]) -> None:
+    """Django makes numbers of those of its own fields, not of a foreign key's."""
+    Visit.objects.update(editor=5)
+    found = Visit.objects.aggregate(a=Sum("editor_id"), b=Sum("editor_id", distinct=True), c=Sum("ms", distinct=True))
+    assert [type(value) for value in found.values()] == [Decimal, Decimal, int]
+    assert found["b"] == 5

@@ -186,6 +186,23 @@ def test_mysql_weighs_it_as_a_column(exact_literals: None, session: str) -> None
         assert Visit.objects.annotate(name=Subquery(sites.values(name)[:1])).filter(name="SITE 3", ms=1).count() == 12
 
 
+@pytest.mark.parametrize("text", [KT("extra__a"), Lower(KT("extra__a"))])
+def test_mysql_weighs_a_text_out_of_json_less_than_a_column(exact_literals: None, one: Any, text: Any) -> None:
+    """The column's collation calls "ä" an "a"; by the bytes of JSON it comes after all letters."""
+    there, here = one
+    there.update(extra={"a": "b"})
+    here.update(path="ä")
+    assert here.filter(path__lt=Subquery(there.annotate(text=text).values("text"))).exists()
+
+
+def test_mysql_takes_the_collation_that_a_function_was_given(exact_literals: None, one: Any) -> None:
+    """An explicit one goes through functions."""
+    there, here = one
+    here.update(path="/B")
+    given = there.annotate(text=Lower(Collate("path", "utf8mb4_unicode_ci"))).values("text")
+    assert here.filter(path__gt=Subquery(given)).exists()
+
+
 @pytest.mark.parametrize("function", [Concat, Coalesce])
 def test_mysql_computes_with_it_by_the_collation_of_its_column(visits: list[Visit], function: Any) -> None:
     """Beside a column of another one, a binary collation goes for the whole, wherever it stands."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from django.db.models import Avg, Case, Count, Max, Min, Sum, TextField, Value, When
+from django.db.models import Avg, Case, Count, Max, Min, StdDev, Sum, TextField, Value, Variance, When
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Cast
 
@@ -29,6 +29,7 @@ from horizon_shards.backends.sharded.partials import (
 from horizon_shards.backends.sharded.pushdown import names_its_shard
 from horizon_shards.backends.sharded.splits import split_of
 from horizon_shards.backends.sharded.tables import Tables
+from horizon_shards.exceptions import QueryNotSupported
 
 
 def partial_over(aggregate: Any, connection: Any, tables: Tables | None) -> Partial:
@@ -36,12 +37,22 @@ def partial_over(aggregate: Any, connection: Any, tables: Tables | None) -> Part
 
     Without ``tables`` also where a value is on one shard only.
     """
+    _check_numbers(aggregate)
     if type(aggregate).__name__ in COLLECTED:
         return partial_of(aggregate, connection, _collected)
     distinct = getattr(aggregate, "distinct", False) and not isinstance(aggregate, Min | Max)
     if distinct and not (tables and names_its_shard(sources_of(aggregate)[0], tables)):
         return partial_of(aggregate, connection, DISTINCT.get(type(aggregate)))
     return partial_of(aggregate, connection, split_of(aggregate))
+
+
+def _check_numbers(aggregate: Any) -> None:
+    """Raise for texts, which each database reads as numbers in its own way."""
+    added = isinstance(aggregate, Sum | Avg | StdDev | Variance)
+    if added and internal_type(output_field(sources_of(aggregate)[0])) in TEXT:
+        raise QueryNotSupported(
+            f"{aggregate!r} over several shards adds texts: Cast() them to numbers.", reason="aggregate"
+        )
 
 
 def _distinct(result: Any) -> Split:
@@ -67,10 +78,11 @@ def _where(aggregate: Any, source: Any) -> Any:
 
 
 def _total(values: list[Any], source: Any, connection: Any) -> Any:
-    """The sum, of the type that the database's has: a server's of ``bigint`` is ``numeric``."""
+    """The sum, of the type that the database's has: a decimal of MySQL's numbers, and of PostgreSQL's ``bigint``."""
     found = total(values, connection)
     is_big = internal_type(output_field(source)).startswith(("Big", "PositiveBig"))
-    return Decimal(found) if is_big and found is not None and connection.vendor != "sqlite" else found
+    is_decimal = connection.vendor == "mysql" or (is_big and connection.vendor != "sqlite")
+    return Decimal(found) if is_decimal and isinstance(found, int) else found
 
 
 def _average(values: list[Any], source: Any, connection: Any) -> Any:

@@ -9,20 +9,22 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models.expressions import Expression, Value
-from django.db.models.functions import Cast, Collate
+from django.db.models.functions import Cast
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import AND, WhereNode
 
 from horizon_shards.backends.sharded.collations import (
     as_column,
+    as_text_of_json,
     collation_of,
     collation_sql,
     default_collation,
+    explicit_collation,
     literal_collation,
 )
 from horizon_shards.backends.sharded.constants import SQLITE_DECIMAL, typed_by_postgresql
 from horizon_shards.backends.sharded.kinds import internal_type
-from horizon_shards.backends.sharded.mysql_collations import mysql_collation
+from horizon_shards.backends.sharded.mysql_collations import OF_JSON, mysql_collation, weighs_as_literal
 
 
 class Pending(str):
@@ -147,12 +149,14 @@ class BoundValue(Value):
 
 
 def _of_collation(sql: str, source: Any, connection: Any) -> str:
-    """A text with the collation of ``source``, which MySQL weighs as a column's: COLLATE would win over all others."""
+    """A text with the collation of ``source``, and its weight: COLLATE would win over all others."""
     own, literal = mysql_collation(source, connection), literal_collation(connection)
     if own.partition("_")[0] != literal.partition("_")[0]:  # a literal has the session's character set
         return sql
-    if type(source) is Collate:
+    if explicit_collation(source) is not None:
         return f"({sql} COLLATE {collation_sql(own)})"
+    if own == OF_JSON and weighs_as_literal(source, connection):
+        return as_text_of_json(sql)
     if own == literal and not own.endswith("_bin"):
         return sql
     return as_column(sql, own)

@@ -142,6 +142,11 @@ def as_column(sql: str, collation: str) -> str:
     return f"(SELECT v FROM JSON_TABLE(JSON_QUOTE({sql}), '$' COLUMNS ({column})) AS known)"  # noqa: S608
 
 
+def as_text_of_json(sql: str) -> str:
+    """A text that MySQL weighs as one out of JSON, whose collation any column's wins over."""
+    return f"JSON_UNQUOTE(JSON_EXTRACT(JSON_QUOTE({sql}), '$'))"
+
+
 def collation_sql(collation: str) -> str:
     """A collation's name as SQL; raises ``ValueError`` for what is none."""
     if not collation.replace("_", "").isalnum():

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from horizon_shards.backends.sharded.collations import (
     as_column,
+    as_text_of_json,
     collation_of,
     collation_sql,
     explicit_collation,
@@ -20,7 +21,7 @@ from horizon_shards.backends.sharded.collations import (
     own_collation,
 )
 from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
-from horizon_shards.backends.sharded.mysql_collations import mysql_collation
+from horizon_shards.backends.sharded.mysql_collations import OF_JSON, mysql_collation, weighs_as_literal
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -113,6 +114,8 @@ def _text_of_mysql(expression: Any, connection: Any) -> str:
     collation = mysql_collation(expression, connection)
     if explicit_collation(expression) is not None:
         return f"(CAST(%s AS CHAR) COLLATE {collation_sql(collation)})"
+    if collation == OF_JSON and weighs_as_literal(expression, connection):
+        return as_text_of_json("%s")
     # What is cast to a text has the collation of the session, and weighs as a column's.
     is_of_session = collation == literal_collation(connection)
     return "CAST(%s AS CHAR)" if is_of_session else as_column("%s", collation)

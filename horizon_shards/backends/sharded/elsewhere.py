@@ -16,16 +16,8 @@ from horizon_shards.backends.sharded.exact import lost_as_value, lost_in_list
 from horizon_shards.backends.sharded.kinds import family_of
 from horizon_shards.backends.sharded.resolve import Shards, resolve
 from horizon_shards.backends.sharded.rewrite import replaced_query, selecting
-from horizon_shards.backends.sharded.steps import (
-    ExistsStep,
-    MatchStep,
-    MembersStep,
-    Step,
-    ValueStep,
-    can_be_listed,
-    is_scalar,
-    selected_column,
-)
+from horizon_shards.backends.sharded.selected import can_be_listed, is_scalar, selected_column
+from horizon_shards.backends.sharded.steps import ExistsStep, MatchStep, MembersStep, Step, ValueStep
 from horizon_shards.backends.sharded.subqueries import check_nested, reads_sharded, refused
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.walk import Nested, below, conjuncts, contents_of, is_equality

@@ -42,7 +42,8 @@ from django.db.models.sql import Query
 from django.db.models.sql.subqueries import UpdateQuery
 
 from horizon_shards.backends.sharded.kinds import NUMBERS, fits, internal_type, output_field, source_of
-from horizon_shards.backends.sharded.steps import COMPOUND, WHOLE, home_of, selected_column
+from horizon_shards.backends.sharded.selected import COMPOUND, WHOLE, selected_column
+from horizon_shards.backends.sharded.steps import home_of
 from horizon_shards.backends.sharded.walk import Nested, nodes_in
 
 NUMERIC = (

@@ -6,11 +6,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from django.db.models import Avg, Count, Func, Sum
-from django.db.models.expressions import CombinedExpression
+from django.db.models import Aggregate, Avg, Case, Count, Func, Sum, When
+from django.db.models.expressions import CombinedExpression, ExpressionWrapper
+from django.db.models.functions import Cast, Coalesce
+from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
 
-from horizon_shards.backends.sharded.kinds import internal_type, output_field
+from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import (
     Partial,
     Templated,
@@ -20,11 +22,13 @@ from horizon_shards.backends.sharded.partials import (
     sources_of,
     total,
 )
-from horizon_shards.backends.sharded.walk import nodes_in
+from horizon_shards.backends.sharded.walk import below
 from horizon_shards.exceptions import QueryNotSupported
 
 #: All digits that MySQL has behind the point.
 ALL = "CAST(%s AS DECIMAL(65, 30))"
+#: What gives one of its values as it is.
+CHOICES = (Case, Coalesce, ExpressionWrapper, When)
 
 
 def has_hidden_digits(aggregate: Any, connection: Any) -> bool:
@@ -32,13 +36,45 @@ def has_hidden_digits(aggregate: Any, connection: Any) -> bool:
     source = sources_of(aggregate)[0]
     if connection.vendor != "mysql" or internal_type(output_field(source)) in ("FloatField", "DurationField"):
         return False
-    return type(aggregate) in (Sum, Avg) and any(map(_hides_digits, nodes_in(source)))
+    return type(aggregate) in (Sum, Avg) and _hides_digits(source)
 
 
 def _hides_digits(node: Any) -> bool:
-    if isinstance(node, CombinedExpression):
-        return node.connector == "/"
-    return isinstance(node, Query) or (isinstance(node, Func) and not type(node).__module__.startswith("django."))
+    if isinstance(node, Cast):  # has the digits of its type
+        return False
+    if isinstance(node, CombinedExpression) and node.connector == "/":
+        return True
+    is_unknown = isinstance(node, Query) or (isinstance(node, Func) and not type(node).__module__.startswith("django."))
+    return is_unknown or any(map(_hides_digits, below(node)))
+
+
+def check_shown_alone(node: Any, connection: Any) -> None:
+    """Raise where ``node`` computes with a sum that MySQL does not show whole: nothing here knows its other digits."""
+    is_chosen = isinstance(node, (*CHOICES, Lookup))
+    if not is_chosen and any(_gives_hidden(source, connection) for source in below(node)):
+        raise QueryNotSupported(
+            "On MySQL, computing with the Sum or Avg of a quotient over several shards is not supported: Cast() the "
+            "quotient to a DecimalField, or compute with the sums in Python.",
+            reason="aggregate",
+        )
+
+
+def _gives_hidden(node: Any, connection: Any) -> bool:
+    node = source_of(node)
+    if isinstance(node, CHOICES):
+        return any(_gives_hidden(source, connection) for source in below(node))
+    return isinstance(node, Aggregate) and has_hidden_digits(node, connection)
+
+
+def as_quotient(aggregate: Any, connection: Any) -> Any:
+    """An average as MySQL computes with it: by more digits than it shows. None where it shows all."""
+    if connection.vendor != "mysql" or type(aggregate) is not Avg:
+        return None
+    kind = internal_type(output_field(sources_of(aggregate)[0]))
+    if kind in ("FloatField", "DurationField") or has_hidden_digits(aggregate, connection):
+        return None
+    parts = of_kind(Sum, aggregate), of_kind(Count, aggregate)
+    return CombinedExpression(parts[0], "/", parts[1], output_field=aggregate.output_field)
 
 
 def check_grouped_alike(aggregates: list[Any], connection: Any) -> None:

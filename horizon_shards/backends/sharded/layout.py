@@ -13,7 +13,7 @@ from django.db.models.sql import Query
 from horizon_shards.backends.sharded.apart import partial_over
 from horizon_shards.backends.sharded.collations import explicit_collation
 from horizon_shards.backends.sharded.equality import check_shown_as_stored, groupable
-from horizon_shards.backends.sharded.hidden_digits import check_grouped_alike
+from horizon_shards.backends.sharded.hidden_digits import as_quotient, check_grouped_alike, check_shown_alone
 from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import Partial, Templated, of_group
 from horizon_shards.backends.sharded.tables import Tables
@@ -93,7 +93,7 @@ class Layout:
         if isinstance(expression, Aggregate):
             self.aggregates.append((position, expression))
         elif expression.contains_aggregate:
-            self.finished.append((position, self.placed(expression)))
+            self.finished.append((position, self._with_default(expression) or self.placed(expression)))
         elif is_constant(expression):
             self.constants.append((position, expression))
             self.taken.append((position, self._ask(expression)))
@@ -178,13 +178,27 @@ class Layout:
             )
         if not hasattr(node, "get_source_expressions"):
             return node
+        if isinstance(node, Aggregate) and (quotient := as_quotient(node, self.connection)) is not None:
+            return self.placed(quotient)
         if isinstance(node, Aggregate) or _is_grouped_by(node):
             return Placed(self.position(node), node)
+        check_shown_alone(node, self.connection)
         copy = node.copy()
         copy.set_source_expressions([self.placed(source) for source in node.get_source_expressions()])
         if isinstance(values := getattr(node, "rhs", None), list | tuple):
             # A lookup keeps the expressions of a list to itself.
             copy.rhs = type(values)(map(self.placed, values))
+        return copy
+
+    def _with_default(self, expression: Any) -> Any:
+        """``Coalesce(Avg(...), 0)``, of the average as it is shown; None for any other expression."""
+        if type(expression) is not Coalesce:
+            return None
+        aggregate, *rest = map(source_of, expression.get_source_expressions())
+        if not isinstance(aggregate, Aggregate) or not all(isinstance(value, Value) for value in rest):
+            return None
+        copy = expression.copy()
+        copy.set_source_expressions([Placed(self.position(aggregate), aggregate), *rest])
         return copy
 
     def identity(self, row: Row) -> tuple[Any, ...]:

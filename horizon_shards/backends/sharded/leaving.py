@@ -16,7 +16,8 @@ from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import AND, XOR, NothingNode, WhereNode
 
 from horizon_shards.backends.sharded.kinds import internal_type, output_field
-from horizon_shards.backends.sharded.steps import can_be_listed, home_of
+from horizon_shards.backends.sharded.selected import can_be_listed
+from horizon_shards.backends.sharded.steps import home_of
 from horizon_shards.backends.sharded.tables import join_is_colocated
 from horizon_shards.backends.sharded.walk import below, contents_of
 from horizon_shards.exceptions import QueryNotSupported

@@ -34,6 +34,11 @@ def mysql_collation(expression: Any, connection: Any) -> str:
     return explicit_collation(expression) or _weighed(expression, connection)[1]
 
 
+def weighs_as_literal(expression: Any, connection: Any) -> bool:
+    """Whether the collation of any column beside the expression wins over its own: so it is of texts out of JSON."""
+    return explicit_collation(expression) is None and _weighed(expression, connection)[0] == LITERAL
+
+
 def _weighed(expression: Any, connection: Any) -> tuple[int, str]:
     """The weight and the collation of an expression without COLLATE."""
     while (meant := meant_by(expression)) is not expression or isinstance(expression, ExpressionWrapper):

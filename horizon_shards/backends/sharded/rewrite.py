@@ -72,12 +72,12 @@ def _unnamed(query: Any, database: str) -> Any:
     return clone
 
 
-def selecting(query: Any, expression: Any) -> Any:
-    """The query with another expression, alone, in the place of what it selects."""
+def selecting(query: Any, *expressions: Any) -> Any:
+    """The query with these expressions alone in the place of what it selects."""
     inner = query.clone()
     inner.set_annotation_mask(())
     inner.set_extra_mask(())
-    inner.select, inner.values_select, inner.default_cols = (expression,), (), False
+    inner.select, inner.values_select, inner.default_cols = expressions, (), False
     inner.selected = None
     return inner
 

@@ -11,23 +11,18 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
 from django.db.models import TextField
-from django.db.models.expressions import Col, ColPairs, ExpressionWrapper, Subquery
+from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
-from django.db.models.lookups import In
-from django.db.models.sql import Query
 
 from horizon_shards.backends.sharded.bound import BoundIn, BoundValue, NeverValue, PendingIn, PendingValue, bound_exists
-from horizon_shards.backends.sharded.collations import compares_alike
 from horizon_shards.backends.sharded.kinds import (
     PLAIN,
     TEXT,
-    converted_by,
-    fits,
     internal_type,
-    is_changed_by_selecting,
     output_field,
 )
 from horizon_shards.backends.sharded.rewrite import selecting
+from horizon_shards.backends.sharded.selected import selected_column
 from horizon_shards.backends.sharded.tables import model_of
 from horizon_shards.exceptions import KeyLimitExceeded, QueryNotSupported
 
@@ -111,7 +106,9 @@ class ValueStep(Step):
         return PendingValue(self.replaces.output_field)
 
     def answer(self, config: Any) -> Any:
-        rows = list(islice(rows_of(self.query), 2))
+        source, field = selected_column(self.query), self.replaces.output_field
+        is_json = internal_type(output_field(source)) == "JSONField"
+        rows = list(islice(rows_of(_with_text(self.query) if is_json else self.query), 2))
         if len(rows) > 1:
             raise QueryNotSupported(
                 f"The subquery on {self.query.get_meta().label} gives more than one row where one value is compared: "
@@ -119,22 +116,22 @@ class ValueStep(Step):
                 reason="several-rows",
             )
         if not rows and can_never_hold(self.query):
-            return NeverValue(output_field=self.replaces.output_field)
-        value = rows[0][0] if rows else None
+            return NeverValue(output_field=field)
+        value, *text = rows[0] if rows else (None,)
         _check_texts(self.query, [value])
-        source, field = selected_column(self.query), self.replaces.output_field
-        if value is not None or internal_type(output_field(source)) != "JSONField":
-            return BoundValue(value, source, field)
-        null = BoundValue(None, source, field, is_json_null=bool(rows) and _is_json_null(self.query))
-        return ExpressionWrapper(null, field)  # Django takes a Value of None for what it would be elsewhere
+        bound = BoundValue(value, source, field, is_json_null=any(one is not None for one in text))
+        # Django takes a Value of None for what it would be elsewhere.
+        return ExpressionWrapper(bound, field) if is_json and value is None else bound
 
 
-def _is_json_null(query: Any) -> bool:
-    """Whether the one value of a column is JSON's null, which Python shows as it does NULL: asks for its text."""
+def _with_text(query: Any) -> Any:
+    """The query with the text of its column of JSON beside it: Python shows JSON's null as it does NULL."""
     column = selected_column(query)
-    if not isinstance(column, Col) or query.combinator:
-        return False
-    return any(text is not None for (text,) in rows_of(selecting(query, Cast(column, TextField()))))
+    return (
+        selecting(query, column, Cast(column, TextField()))
+        if isinstance(column, Col) and not query.combinator
+        else query
+    )
 
 
 def home_of(query: Any) -> str:
@@ -217,44 +214,3 @@ def too_many_keys(query: Any, max_keys: int) -> KeyLimitExceeded:
         f"than MAX_KEYS = {max_keys}: narrow it, put its condition on a model of the same shards, or raise MAX_KEYS.",
         count=count,
     )
-
-
-def selected_column(query: Any) -> Any:
-    """The one expression that a query selects, or None where it selects several, whole rows or a composite key."""
-    if query.combinator:
-        return selected_column(query.combined_queries[0])
-    if query.default_cols:
-        return None
-    columns = [*query.select, *query.annotation_select.values()]
-    return columns[0] if len(columns) == 1 and not isinstance(columns[0], ColPairs) else None
-
-
-def of_one_type(left: Any, right: Any) -> bool:
-    """Whether values of ``right`` may be compared with ``left`` in another database."""
-    kinds = [internal_type(output_field(expression)) for expression in (left, right)]
-    if COMPOUND.intersection(kinds):
-        return False
-    return kinds[0] == kinds[1] or any(set(kinds) <= family for family in (TEXT, WHOLE))
-
-
-def can_be_listed(left: Any, right: Any) -> bool:
-    """Whether values of ``right``, listed beside ``left``, are compared as the column they come from would be."""
-    while isinstance(left, Subquery | Query):
-        left = selected_column(getattr(left, "query", left))
-    if not of_one_type(left, right) or converted_by(left) != converted_by(right):
-        return False
-    if is_changed_by_selecting(left) or is_changed_by_selecting(right):
-        return False
-    kind = internal_type(output_field(right))
-    return fits(right, left) if kind == "DecimalField" else kind not in TEXT or compares_alike(left, right)
-
-
-#: Values of these cannot be listed: to Python they are not hashable, and literals of JSON equal no column's.
-COMPOUND = {"JSONField", "ArrayField", "HStoreField"}
-WHOLE = {kind for kind in PLAIN if "Integer" in kind or "Auto" in kind}
-
-
-def is_scalar(query: Query, user: Any) -> bool:
-    """Whether a subquery stands for one value."""
-    is_list = isinstance(user, In) and user.rhs is query
-    return not is_list and selected_column(query) is not None

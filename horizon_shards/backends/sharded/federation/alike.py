@@ -41,7 +41,7 @@ from horizon_shards.backends.sharded.kinds import TEXT
 from horizon_shards.backends.sharded.leaving import PLAIN_LOOKUPS
 from horizon_shards.backends.sharded.order import comparable, nulls_first
 from horizon_shards.backends.sharded.partials import condition_of
-from horizon_shards.backends.sharded.steps import WHOLE, of_one_type
+from horizon_shards.backends.sharded.selected import WHOLE, of_one_type
 from horizon_shards.backends.sharded.walk import Contents, columns_in
 from horizon_shards.exceptions import QueryNotSupported
 

@@ -23,7 +23,7 @@ from horizon_shards.backends.sharded.keys import FilledUp
 from horizon_shards.backends.sharded.kinds import output_field
 from horizon_shards.backends.sharded.order import Comparable
 from horizon_shards.backends.sharded.partials import Templated
-from horizon_shards.backends.sharded.steps import WHOLE
+from horizon_shards.backends.sharded.selected import WHOLE
 from horizon_shards.exceptions import QueryNotSupported
 
 AFFINITIES = {**dict.fromkeys((*WHOLE, "BooleanField", "DurationField"), "integer"), "BinaryField": "blob"}

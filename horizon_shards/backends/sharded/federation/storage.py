@@ -18,7 +18,7 @@ from horizon_shards.backends.sharded.equality import equatable
 from horizon_shards.backends.sharded.foreign import RelatedKey
 from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field, source_of
 from horizon_shards.backends.sharded.order import Comparable, comparable
-from horizon_shards.backends.sharded.steps import WHOLE, selected_column
+from horizon_shards.backends.sharded.selected import WHOLE, selected_column
 from horizon_shards.backends.sharded.walk import columns_in
 from horizon_shards.declarations import final_field
 from horizon_shards.exceptions import QueryNotSupported
