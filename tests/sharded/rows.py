@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 from horizon_shards.context import using_shard
 from tests.shop.models import Country, Site, Visit, Visitor
@@ -61,3 +62,17 @@ def known(*, bot: bool | None = None) -> list[int]:
     """The values that are not NULL."""
     numbers = enumerate(VALUES)
     return [value for n, value in numbers if value is not None and (bot is None or bot == (n % 2 == 0))]
+
+
+#: What a row of its own has, by column or part of one.
+COLUMNS: dict[str, Any] = {
+    "ms": 7,
+    "price": Decimal("3.50"),
+    "ratio": 0.25,
+    "bot": True,
+    "at": datetime(2026, 1, 2, 3, 4, 5, 600, tzinfo=timezone.utc),
+    "at__date": date(2026, 1, 2),
+    "took": timedelta(seconds=3.5),
+    "path": "/a",
+}
+JSON = {"extra": {"a": [1, 2]}, "extra__a": [1, 2]}
