@@ -27,6 +27,7 @@ from horizon_shards.backends.sharded.partials import (
     total,
 )
 from horizon_shards.backends.sharded.pushdown import names_its_shard
+from horizon_shards.backends.sharded.selected import WHOLE
 from horizon_shards.backends.sharded.splits import split_of
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.exceptions import QueryNotSupported
@@ -80,9 +81,10 @@ def _where(aggregate: Any, source: Any) -> Any:
 def _total(values: list[Any], source: Any, connection: Any) -> Any:
     """The sum, of the type that the database's has: a decimal of MySQL's numbers, and of PostgreSQL's ``bigint``."""
     found = total(values, connection)
-    is_big = internal_type(output_field(source)).startswith(("Big", "PositiveBig"))
-    is_decimal = connection.vendor == "mysql" or (is_big and connection.vendor != "sqlite")
-    return Decimal(found) if is_decimal and isinstance(found, int) else found
+    kind = internal_type(output_field(source))
+    is_big = kind.startswith(("Big", "PositiveBig"))
+    is_decimal = kind in WHOLE if connection.vendor == "mysql" else is_big and connection.vendor != "sqlite"
+    return Decimal(found) if is_decimal and found is not None else found
 
 
 def _average(values: list[Any], source: Any, connection: Any) -> Any:
