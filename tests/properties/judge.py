@@ -198,7 +198,7 @@ def _compare_any(query: Query, expected: Any, found: Any, fold: Fold, tested: Si
 
 
 def _compare_value(query: Query, expected: Any, found: Any, fold: Fold, tested: Side) -> str | None:
-    if close(expected, found, fold, averages=bool(query.kinds & {"Avg", "Variance", "StdDev"})):
+    if close(expected, found, fold, averages=bool(query.kinds & {"Variance", "StdDev"})):
         return None
     return f"{_short(found)} instead of {_short(expected)}"
 
