@@ -57,16 +57,24 @@ def test_decimals_stay_exact(spread: list[Visit]) -> None:
 
 
 def test_an_average_has_the_digits_of_the_engine(spread: list[Visit]) -> None:
-    """A third of a decimal, over shards and on one."""
-    Visit.objects.update(price=Decimal("0.01"))
-    Visit.objects.filter(pk__in=[visit.pk for visit in spread[:4]]).update(price=Decimal("100.00"))
-    everywhere = Visit.objects.aggregate(a=Avg("price"), b=Avg("price", distinct=True))
-    prices = list(Visit.objects.values_list("price", flat=True))
+    """A third of a decimal and of whole numbers, over shards and on one."""
+    asked = {"a": Avg("price"), "b": Avg("price", distinct=True), "c": Avg("ms", distinct=True)}
+    Visit.objects.update(price=Decimal("0.01"), ms=0)
+    Visit.objects.filter(pk__in=[visit.pk for visit in spread[:4]]).update(price=Decimal("100.00"), ms=1)
+    Visit.objects.filter(pk=spread[4].pk).update(ms=3)
+    everywhere = Visit.objects.aggregate(**asked)
+    rows = list(Visit.objects.values("price", "ms"))
     Visit.objects.all().delete()
     visitor = Visitor.objects.order_by("pk")[0]
-    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", price=p) for p in prices)
-    one = Visit.objects.filter(site=visitor.site_id).aggregate(a=Avg("price"), b=Avg("price", distinct=True))
+    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", **row) for row in rows)
+    one = Visit.objects.filter(site=visitor.site_id).aggregate(**asked)
     assert everywhere == one
+
+
+@pytest.mark.skipif(ENGINE != "mysql", reason="other engines have no average of booleans, or a float")
+def test_mysql_averages_of_distinct_booleans_are_decimals(spread: list[Visit]) -> None:
+    Visit.objects.filter(pk=spread[0].pk).update(bot=True)
+    assert repr(Visit.objects.aggregate(a=Avg("bot", distinct=True))["a"]) == "Decimal('0.5000')"
 
 
 def test_variances_with_a_large_offset(spread: list[Visit]) -> None:
