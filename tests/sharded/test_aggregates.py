@@ -62,7 +62,7 @@ def test_distinct_values_are_told_apart_over_shards(spread: list[Visit]) -> None
     assert found == {
         "n": len(distinct),
         "total": sum(distinct),
-        "mean": pytest.approx(sum(distinct) / len(distinct)),
+        "mean": pytest.approx(sum(distinct) / len(distinct), rel=1e-4),  # MySQL has four digits
         "prices": len(distinct),
         "price": Decimal(sum(distinct)) / 4,
         "took": timedelta(seconds=sum(distinct)),

@@ -83,22 +83,16 @@ def _total(values: list[Any], source: Any, connection: Any) -> Any:
     found = total(values, connection)
     kind = internal_type(output_field(source))
     is_big = kind.startswith(("Big", "PositiveBig"))
-    is_decimal = _is_whole(source) if connection.vendor == "mysql" else is_big and connection.vendor != "sqlite"
+    is_decimal = kind in WHOLE if connection.vendor == "mysql" else is_big and connection.vendor != "sqlite"
     return Decimal(found) if is_decimal and found is not None else found
 
 
 def _average(values: list[Any], source: Any, connection: Any) -> Any:
-    """The average: SQLite's does not overflow where its sum does, the servers' of whole numbers is a decimal."""
+    """The average: SQLite's does not overflow where its sum does."""
     if not values:
         return None
-    if connection.vendor == "sqlite":
-        return quotient(sum(values), len(values), connection)
-    found = total(values, connection)
-    return quotient(Decimal(found) if _is_whole(source) else found, len(values), connection)
-
-
-def _is_whole(source: Any) -> bool:
-    return internal_type(output_field(source)) in {*WHOLE, "BooleanField"}
+    found = sum(values) if connection.vendor == "sqlite" else total(values, connection)
+    return quotient(found, len(values), source, connection)
 
 
 DISTINCT: dict[type, Split] = {

@@ -17,7 +17,6 @@ from horizon_shards.backends.sharded.partials import (
     Partial,
     Templated,
     of_kind,
-    quotient,
     rounded,
     sources_of,
     total,
@@ -119,6 +118,6 @@ def _shown(sums: list[Any], whole: list[Any], count: int, more: int, connection:
     if not known:
         return None
     if not isinstance(known[0], Decimal):  # what Django calls a decimal is a float here
-        return quotient(total(known, connection), count, connection) if more else total(known, connection)
+        return total(known, connection) / (count if more else 1)
     places = max(0, -int(known[0].as_tuple().exponent)) + more
     return rounded(Fraction(total(whole, connection)) / count, places)

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.models import TextField, Value
 
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
 from horizon_shards.exceptions import QueryNotSupported
 
 #: From the parts of all shards (a tuple each) to the value of the database, before Django's converters.
@@ -77,8 +78,12 @@ def total(values: list[Any], connection: Any) -> Any:
     return found
 
 
-def quotient(found: Any, count: int, connection: Any) -> Any:
-    """The sum by the count, with as many digits as the database's AVG has."""
+def quotient(found: Any, count: int, source: Any, connection: Any) -> Any:
+    """The sum of ``source`` by the count, with as many digits as the database's AVG has."""
+    if type(found) is int and connection.vendor != "sqlite":
+        if internal_type(output_field(source)) == "DurationField":  # Django has MySQL cast it
+            return int(rounded(Fraction(found, count), 0))
+        found = Decimal(found)
     if not isinstance(found, Decimal):
         return found / count
     places = _mysql_places(found) if connection.vendor == "mysql" else _postgresql_places(found, count)

@@ -29,12 +29,14 @@ def _avg(aggregate: Any, connection: Any) -> Partial:
     """The average as the total sum by the total count of values."""
     if has_hidden_digits(aggregate, connection):
         return average_of_whole(aggregate, connection)
+    source = sources_of(aggregate)[0]
 
     def combine(rows: list[Any]) -> Any:
         known = [(value, count) for value, count in rows if count]
         if not known or any(value is None for value, _ in known):
             return None  # nothing is there, or SQLite's infinities of both signs
-        return quotient(total([value for value, _ in known], connection), sum(n for _, n in known), connection)
+        found = total([value for value, _ in known], connection)
+        return quotient(found, sum(n for _, n in known), source, connection)
 
     return Partial((_summed(aggregate, connection), of_kind(Count, aggregate)), combine)
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, Func, StdDev, Sum, Variance
+from django.db.models import BigIntegerField, Count, FloatField, Func, StdDev, Sum, Variance
 
 from horizon_shards.backends.sharded.kinds import internal_type, output_field
 from horizon_shards.backends.sharded.partials import Partial, of_kind, sources_of
@@ -27,6 +27,8 @@ def spread(aggregate: Any, connection: Any) -> Partial:
     # Django's VAR_POP on SQLite cannot say whole numbers beyond 64 bits; its STDDEV_POP gives a float.
     squared = of_sqlite and kind != "FloatField"
     distance = _population(StdDev if squared else Variance, aggregate)
+    if connection.vendor == "mysql":
+        distance.source_expressions = [_in_full(sources_of(aggregate)[0])]
     sample = aggregate.function.endswith("_SAMP")
 
     def combine(rows: list[Any]) -> Any:
@@ -48,6 +50,11 @@ def _population(kind: type, aggregate: Any) -> Any:
     found = of_kind(kind, aggregate)
     found.function = "STDDEV_POP" if kind is StdDev else "VAR_POP"
     return found
+
+
+def _in_full(source: Any) -> Any:
+    """As floats: MariaDB shows variances of other numbers with few digits, though it computes with all."""
+    return Func(source, template="(%(expressions)s + 0e0)", output_field=FloatField())
 
 
 def _halves(aggregate: Any) -> tuple[Any, Any]:
