@@ -22,6 +22,7 @@ from django.db.models import (
     Q,
     StdDev,
     Sum,
+    TextField,
     Value,
     Variance,
 )
@@ -77,6 +78,21 @@ def test_an_average_has_the_digits_of_the_engine(spread: list[Visit]) -> None:
 def test_mysql_averages_of_distinct_booleans_are_decimals(spread: list[Visit]) -> None:
     Visit.objects.filter(pk=spread[0].pk).update(bot=True)
     assert repr(Visit.objects.aggregate(a=Avg("bot", distinct=True))["a"]) == "Decimal('0.5000')"
+
+
+@pytest.mark.skipif(ENGINE != "postgresql", reason="the others have floats, or few digits")
+def test_an_average_of_whole_numbers_is_a_decimal(spread: list[Visit]) -> None:
+    """In PostgreSQL, which has no remainder of floats, and rounds them otherwise."""
+    asked = {
+        "text": Cast(Avg("ms"), TextField()), "rest": Avg("ms") % 2, "round": Round(Avg("ms") / 2),
+        "distinct": Cast(Avg("ms", distinct=True), TextField()), "shown": Avg("ms"),
+    }  # fmt: skip
+    everywhere = Visit.objects.aggregate(**asked)
+    Visit.objects.all().delete()
+    visitor = Visitor.objects.order_by("pk")[0]
+    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", ms=value) for value in VALUES)
+    assert everywhere == Visit.objects.filter(site=visitor.site_id).aggregate(**asked)
+    assert type(everywhere["shown"]) is float
 
 
 def test_variances_with_a_large_offset(spread: list[Visit]) -> None:

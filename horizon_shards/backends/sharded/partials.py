@@ -79,7 +79,7 @@ def total(values: list[Any], connection: Any) -> Any:
 
 
 def quotient(found: Any, count: int, source: Any, connection: Any) -> Any:
-    """The sum of ``source`` by the count, with as many digits as the database's AVG has."""
+    """The sum of ``source`` by the count, of the type and with as many digits as the database's AVG has."""
     if type(found) is int and connection.vendor != "sqlite":
         if internal_type(output_field(source)) == "DurationField":  # Django has MySQL cast it
             return int(rounded(Fraction(found, count), 0))
