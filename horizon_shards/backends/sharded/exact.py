@@ -41,7 +41,7 @@ from django.db.models.lookups import IsNull
 from django.db.models.sql import Query
 from django.db.models.sql.subqueries import UpdateQuery
 
-from horizon_shards.backends.sharded.kinds import NUMBERS, fits, internal_type, output_field, source_of
+from horizon_shards.backends.sharded.kinds import NUMBERS, fits, internal_type, output_field, source_of, takes_apart
 from horizon_shards.backends.sharded.selected import COMPOUND, WHOLE, selected_column
 from horizon_shards.backends.sharded.steps import home_of
 from horizon_shards.backends.sharded.walk import Nested, nodes_in
@@ -51,6 +51,10 @@ NUMERIC = (
     "Cast() them to whole numbers"
 )
 JSON = "gives JSON or an array, which may be selected or, of a plain column, stored, but not compared or computed with"
+PARTS = (
+    "computes a duration of which another function takes days or hours, or makes a text: PostgreSQL counts days and "
+    "hours apart, of which Python knows the length alone; take them in Python"
+)
 ZONE = "gives times of another zone than its database's, which are no points in time there"
 #: The results of these are whole in every database.
 WHOLE_RESULTS = (Count, Length, StrIndex, Ord, Extract, RowNumber, Rank, DenseRank, Ntile)
@@ -76,6 +80,8 @@ def lost_as_value(nested: Nested) -> str | None:
     kinds = {internal_type(output_field(one)) for one in _selected(query)}
     if COMPOUND.intersection(kinds):
         return None if is_shown or (is_alone and _is_of_column(query)) else JSON
+    if connections[home_of(query)].vendor == "postgresql" and takes_apart(holder, selected_column(query)):
+        return PARTS
     if is_alone and not isinstance(holder, UpdateQuery):
         return ZONE if _is_local(query) else None
     return lost_in_list(query)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import FieldError
 from django.db.models import Field
-from django.db.models.expressions import ColPairs, Ref
+from django.db.models.expressions import ColPairs, Func, Ref, Value
 
 from horizon_shards.declarations import final_field
 from horizon_shards.exceptions import QueryNotSupported
@@ -72,6 +72,14 @@ def is_changed_by_selecting(expression: Any) -> bool:
     """Whether a field writes other SQL where its column is selected than where it is compared: ``select_format()``."""
     field = output_field(expression)
     return field is not None and type(field).select_format is not Field.select_format
+
+
+def takes_apart(function: Any, source: Any) -> bool:
+    """Whether a function makes something else of a duration that a query computes or finds: its days, or a text."""
+    if not isinstance(function, Func) or isinstance(source_of(source), Value):
+        return False
+    kinds = [internal_type(output_field(expression)) for expression in (source, function)]
+    return kinds[0] == "DurationField" != kinds[1]
 
 
 def columns_of(expression: Any) -> Sequence[Any]:

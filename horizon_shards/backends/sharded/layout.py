@@ -14,7 +14,7 @@ from horizon_shards.backends.sharded.apart import partial_over
 from horizon_shards.backends.sharded.collations import explicit_collation
 from horizon_shards.backends.sharded.equality import check_shown_as_stored, groupable
 from horizon_shards.backends.sharded.hidden_digits import as_quotient, check_grouped_alike, check_shown_alone
-from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
+from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of, takes_apart
 from horizon_shards.backends.sharded.partials import Partial, Templated, of_group
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.walk import below, nodes_in
@@ -183,6 +183,7 @@ class Layout:
         if isinstance(node, Aggregate) or _is_grouped_by(node):
             return Placed(self.position(node), node)
         check_shown_alone(node, self.connection)
+        check_not_taken_apart(node, self.connection)
         copy = node.copy()
         copy.set_source_expressions([self.placed(source) for source in node.get_source_expressions()])
         if isinstance(values := getattr(node, "rhs", None), list | tuple):
@@ -213,6 +214,19 @@ class Layout:
         for position, places, partial in self.computed:
             values[position] = partial.combine([tuple([row[place] for place in places]) for row in rows])
         return values
+
+
+def check_not_taken_apart(node: Any, connection: Any) -> None:
+    """Raise for days and hours of a duration, which PostgreSQL counts apart: "1 day 30:00:00" is not "2 days 06:00:00".
+
+    Python knows but the length of both.
+    """
+    if connection.vendor == "postgresql" and any(takes_apart(node, source) for source in below(node)):
+        raise QueryNotSupported(
+            f"{node!r} takes a duration of several shards apart, of which only the length is known here: fetch the "
+            "duration, and take its days or write its text in Python, or filter by the shard key.",
+            reason="aggregate",
+        )
 
 
 def is_constant(expression: Any) -> bool:
