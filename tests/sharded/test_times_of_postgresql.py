@@ -1,4 +1,4 @@
-"""PostgreSQL counts days and hours of a duration apart: Python knows the length alone."""
+"""PostgreSQL counts days and hours of a duration apart, and has times without a zone: Python shows neither."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db.models import F, Max, Subquery, Sum, TextField, Value
-from django.db.models.functions import Cast, Coalesce, ExtractDay, ExtractHour
+from django.db.models import DateField, F, Max, Min, Subquery, Sum, TextField, Value
+from django.db.models.functions import Cast, Coalesce, ExtractDay, ExtractHour, TruncDay, TruncHour, TruncYear
+from django.test import override_settings
 
 from horizon_shards.exceptions import QueryNotSupported
 from tests.settings import ENGINE
+from tests.sharded.rows import COLUMNS
 from tests.shop.models import Visit
 
 pytestmark = [
@@ -51,3 +53,43 @@ def test_a_duration_of_rows_elsewhere_is_not_taken_apart(one: Any) -> None:
         with pytest.raises(QueryNotSupported, match="in Python"):
             list(here.annotate(x=function))
     assert here.annotate(x=F("took") + Subquery(values)).get().x == timedelta(hours=50)
+
+
+@override_settings(TIME_ZONE="America/New_York")
+def test_a_time_without_a_zone_is_that_of_its_database(one: Any) -> None:
+    """The least of days has none, nor what a subquery shows; the application's zone has nothing to do with it."""
+    there, here = one
+    here.update(at=COLUMNS["at"])
+    day = TruncDay("at", tzinfo=COLUMNS["at"].tzinfo)
+    least = there.annotate(x=day).values("bot").annotate(m=Min("x")).values("m")
+    first = there.annotate(x=day).values("x")[:1]
+    found = here.annotate(y=day)
+    assert found.filter(y=Subquery(least[:1])).exists()
+    assert found.filter(y__in=least).exists()
+    assert not here.filter(at__lt=Subquery(least[:1])).exists()
+    for values in (least, first):
+        local = COLUMNS["at"].replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        assert set(here.annotate(x=Subquery(values)).values_list("x", flat=True)) == {local}
+        assert here.annotate(x=Cast(Subquery(values), TextField())).get().x == str(local)
+
+
+def test_a_year_of_a_date_is_a_point_in_time(one: Any) -> None:
+    there, here = one
+    visitor = there.get().visitor
+    visitor.joined = COLUMNS["at"].date()
+    visitor.save()
+    values = there.annotate(x=TruncYear("visitor__joined")).values("x")
+    found = here.annotate(x=Cast(Subquery(values[:1]), TextField())).get().x
+    assert found == f"{visitor.joined.year}-01-01 00:00:00+00"
+
+
+def test_a_date_with_hours_is_not_bound(one: Any) -> None:
+    """Django makes a date of it, the database does not."""
+    there, here = one
+    there.update(at=COLUMNS["at"])
+    hour = TruncHour("at", output_field=DateField())
+    values, found = there.annotate(x=hour).values("x"), here.annotate(y=hour)
+    queries = [here.filter(at__gt=Subquery(values)), found.filter(y__in=values), here.annotate(x=Subquery(values))]
+    for query in queries:
+        with pytest.raises(QueryNotSupported, match="TruncDate"):
+            list(query)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db.models.expressions import Expression, Value
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, TruncDate, TruncTime
+from django.db.models.functions.datetime import TruncBase
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import AND, WhereNode
 
@@ -23,7 +25,7 @@ from horizon_shards.backends.sharded.collations import (
     literal_collation,
 )
 from horizon_shards.backends.sharded.constants import SQLITE_DECIMAL, typed_by_postgresql
-from horizon_shards.backends.sharded.kinds import internal_type
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
 from horizon_shards.backends.sharded.mysql_collations import OF_JSON, mysql_collation, weighs_as_literal
 
 
@@ -139,13 +141,25 @@ class BoundValue(Value):
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
         """With its type, since ORDER BY takes no literal, and the collation where the column has one of its own."""
-        sql, params = self.as_sql(compiler, connection)
+        is_local = settings.USE_TZ and isinstance(self.value, datetime) and self.value.tzinfo is None
+        # Django would take a time without a zone, which is its database's, for the application's.
+        sql, params = ("%s", (self.value,)) if is_local else self.as_sql(compiler, connection)
         known = [] if self.value is None else [self.value]
         sql = typed_by_postgresql(known, self.source, connection).replace("%s", sql, 1)
+        if (cut := _type_of_cut(self.source)) is not None:
+            sql = f"({sql})::{cut}"
         own = collation_of(self.source, connection) if isinstance(self.value, str) else None
         if own is not None and own != default_collation(connection):
             sql = f"({sql} COLLATE {connection.ops.quote_name(own)})"
         return sql, params
+
+
+def _type_of_cut(source: Any) -> str | None:
+    """The type that PostgreSQL gives to a time or a date cut off; Django converts those that it selects itself."""
+    if not isinstance(source, TruncBase) or isinstance(source, TruncDate | TruncTime):
+        return None
+    kind = internal_type(output_field(source.lhs))
+    return {"DateTimeField": "timestamp", "DateField": "timestamptz"}.get(kind)
 
 
 def _of_collation(sql: str, source: Any, connection: Any) -> str:

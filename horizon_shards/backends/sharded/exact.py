@@ -56,6 +56,10 @@ PARTS = (
     "hours apart, of which Python knows the length alone; take them in Python"
 )
 ZONE = "gives times of another zone than its database's, which are no points in time there"
+HOURS = (
+    "gives dates of which PostgreSQL knows the hours as well, which Python does not show: TruncDate() them, or leave "
+    "out output_field=DateField()"
+)
 #: The results of these are whole in every database.
 WHOLE_RESULTS = (Count, Length, StrIndex, Ord, Extract, RowNumber, Rank, DenseRank, Ntile)
 #: The results of these are one of the values that they are given.
@@ -67,6 +71,8 @@ def lost_in_list(query: Any) -> str | None:
     if _is_local(query):
         return ZONE
     vendor = connections[home_of(query)].vendor
+    if vendor == "postgresql" and _hides_hours(query):
+        return HOURS
     return None if all(is_exact(one, vendor) for one in _selected(query)) else NUMERIC
 
 
@@ -80,8 +86,11 @@ def lost_as_value(nested: Nested) -> str | None:
     kinds = {internal_type(output_field(one)) for one in _selected(query)}
     if COMPOUND.intersection(kinds):
         return None if is_shown or (is_alone and _is_of_column(query)) else JSON
-    if connections[home_of(query)].vendor == "postgresql" and takes_apart(holder, selected_column(query)):
-        return PARTS
+    if connections[home_of(query)].vendor == "postgresql":
+        if takes_apart(holder, selected_column(query)):
+            return PARTS
+        if _hides_hours(query):
+            return HOURS
     if is_alone and not isinstance(holder, UpdateQuery):
         return ZONE if _is_local(query) else None
     return lost_in_list(query)
@@ -113,6 +122,13 @@ def _is_local(query: Any) -> bool:
     nodes = (node for one in _selected(query) if _kind(one) == "DateTimeField" for node in nodes_in(one))
     cut = (node for node in nodes if isinstance(node, TruncBase) and _kind(node) == "DateTimeField")
     return settings.USE_TZ and any(node.get_tzname() != zone for node in cut)
+
+
+def _hides_hours(query: Any) -> bool:
+    """Whether a query cuts off less than days, and calls the rest a date."""
+    nodes = (node for one in _selected(query) for node in nodes_in(one))
+    cut = (node for node in nodes if isinstance(node, TruncBase) and _kind(node) == "DateField")
+    return any(node.kind in ("hour", "minute", "second") for node in cut)
 
 
 def _kind(expression: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -173,12 +174,20 @@ def values_of(query: Any, max_keys: int) -> list[Any]:
     """The values of a query with one column, each once; raises ``KeyLimitExceeded`` beyond ``max_keys``."""
     inner = without_duplicates(query)
     values: dict[Any, None] = {}
+    connection = connections[home_of(query)]
+    zone = getattr(connection, "lead", connection).timezone
     for row in rows_of(inner):
-        values[row[0]] = None
+        values[_in_zone(row[0], zone)] = None
         if len(values) > max_keys:
             raise too_many_keys(inner, max_keys)
     _check_texts(query, values)
     return list(values)
+
+
+def _in_zone(value: Any, zone: Any) -> Any:
+    """The value, a time without a zone in that of its database: Django would take it for the application's."""
+    is_local = zone is not None and isinstance(value, datetime) and value.tzinfo is None
+    return value.replace(tzinfo=zone) if is_local else value
 
 
 def _check_texts(query: Any, values: Iterable[Any]) -> None:
