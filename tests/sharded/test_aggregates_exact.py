@@ -19,6 +19,7 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     IntegerField,
+    Max,
     Q,
     StdDev,
     Sum,
@@ -26,7 +27,7 @@ from django.db.models import (
     Value,
     Variance,
 )
-from django.db.models.functions import Cast, Ceil, Coalesce, Round
+from django.db.models.functions import Cast, Ceil, Coalesce, Length, Round
 from django.db.transaction import atomic
 
 from horizon_shards.exceptions import QueryNotSupported
@@ -44,6 +45,26 @@ def test_whole_numbers_are_divided_as_the_engine_does(spread: list[Visit]) -> No
     visitor = Visitor.objects.order_by("pk")[0]
     Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", ms=value) for value in VALUES)
     assert everywhere == Visit.objects.filter(site=visitor.site_id).aggregate(x=Sum("ms") / Count("*"))["x"]
+
+
+def test_whole_numbers_of_merged_rows_are_divided_as_the_engine_does(spread: list[Visit]) -> None:
+    """PostgreSQL's sum of ``integer`` is whole, that of ``bigint`` a decimal: computed with, another number."""
+
+    def asked(rows: Any) -> list[Any]:
+        found = (rows.order_by("pk")[:20], rows.values("ms").distinct(), rows.values("ms").annotate(n=Max("ms") + 1))
+        wide = rows.annotate(n=Length("path") + F("ms")).order_by("pk")[:20]
+        return [
+            *(one.aggregate(s=Sum("ms") / 4, x=F("s") * 4) for one in found),
+            found[2].aggregate(s=Sum("n") / 4, x=F("s") * 4),
+            wide.aggregate(s=Sum("n") / 4, x=F("s") * 4),
+        ]
+
+    everywhere = asked(Visit.objects.all())
+    values = list(Visit.objects.values("path", "ms"))
+    Visit.objects.all().delete()
+    visitor = Visitor.objects.order_by("pk")[0]
+    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, **row) for row in values)
+    assert everywhere == asked(Visit.objects.filter(site=visitor.site_id))
 
 
 def test_decimals_stay_exact(spread: list[Visit]) -> None:

@@ -38,10 +38,14 @@ MYSQL_DIGITS = 55
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the table: its name, and the expression whose values it holds."""
+    """One column of the table: its name, and the expression whose values it holds.
+
+    ``is_small``: its whole numbers have 32 bits in PostgreSQL, which adds them to others than those of 64.
+    """
 
     name: str
     expression: Any
+    is_small: bool = False
 
 
 def batches(rows: Sequence[T], width: int, connection: Any, *, taken: int = 0) -> Iterator[list[T]]:
@@ -57,9 +61,7 @@ def batches(rows: Sequence[T], width: int, connection: Any, *, taken: int = 0) -
 
 def table_of(rows: Sequence[Row], columns: Sequence[Column], connection: Any) -> tuple[str, list[Any]]:
     """A SELECT of these rows, with nothing but the columns."""
-    cells = [
-        _cell([row[position] for row in rows], column.expression, connection) for position, column in enumerate(columns)
-    ]
+    cells = [_cell([row[position] for row in rows], column, connection) for position, column in enumerate(columns)]
     names = [connection.ops.quote_name(column.name) for column in columns]
     first = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, names, strict=True))
     # A union's texts have the collation of the column that the first row's is.
@@ -69,14 +71,17 @@ def table_of(rows: Sequence[Row], columns: Sequence[Column], connection: Any) ->
     return " UNION ALL ".join(f"SELECT {line}" for line in lines), params
 
 
-def _cell(values: list[Any], expression: Any, connection: Any) -> str:
+def _cell(values: list[Any], column: Column, connection: Any) -> str:
     """The SQL of one value: with the type, and the collation, that the column of the database had."""
+    expression = column.expression
     known = [value for value in values if value is not None]
     if connection.vendor == "sqlite":
         return _sqlite(expression, connection)
     if connection.vendor == "mysql":
         return _mysql(known, expression, connection)
     sql = typed_by_postgresql(known, expression, connection)
+    if column.is_small and sql == BIG and all(abs(value) < 2**31 for value in known):
+        sql = "(%s)::integer"
     own = own_collation(expression) if known and isinstance(known[0], str) else None
     is_text = own is not None and internal_type(output_field(expression)) in TEXT
     return f"({sql} COLLATE {connection.ops.quote_name(own)})" if is_text else sql
@@ -129,6 +134,8 @@ def _is_unsigned(expression: Any, connection: Any) -> bool:
     return field is not None and "UNSIGNED" in (field.db_type(connection) or "").upper()
 
 
+#: A whole number of PostgreSQL, of which Python does not know how many bits it had.
+BIG = "(%s)::bigint"
 BIT_AGGREGATES = {"BitAnd", "BitOr", "BitXor"}
 
 

@@ -7,13 +7,19 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
+from django.db.models import Case, Count, Func, Max, Min, Sum, Value, Window
+from django.db.models.expressions import Col
+from django.db.models.functions import Cast
+from django.db.models.sql import Query
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE
 from django.db.models.sql.subqueries import AggregateQuery
 
 from horizon_shards.backends.sharded.aggregates import ScatterAggregate, are_merged
 from horizon_shards.backends.sharded.constants import Column, batches, table_of
+from horizon_shards.backends.sharded.kinds import internal_type, output_field
 from horizon_shards.backends.sharded.merge import too_many_rows
 from horizon_shards.backends.sharded.tables import Tables
+from horizon_shards.backends.sharded.walk import nodes_in
 from horizon_shards.exceptions import QueryNotSupported
 
 Row = Sequence[Any]
@@ -77,4 +83,14 @@ def _columns(select: Any) -> Iterator[Column]:
     for expression, _, alias in select:
         if alias is None:
             number += 1
-        yield Column(alias or f"col{number}", expression)
+        yield Column(alias or f"col{number}", expression, is_small=not any(map(_may_be_big, nodes_in(expression))))
+
+
+def _may_be_big(node: Any) -> bool:
+    """Whether whole numbers that are made of this may have 64 bits in PostgreSQL."""
+    if isinstance(node, Value):
+        return isinstance(node.value, int) and not abs(node.value) < 2**31
+    if isinstance(node, Col | Cast):
+        return internal_type(output_field(node)).startswith(("Big", "PositiveBig"))
+    is_known = type(node).__module__.startswith("django.db.models.functions.") or isinstance(node, Case | Min | Max)
+    return isinstance(node, Sum | Count | Window | Query) or (isinstance(node, Func) and not is_known)
