@@ -116,6 +116,25 @@ def test_an_average_of_whole_numbers_is_a_decimal(spread: list[Visit]) -> None:
     assert type(everywhere["shown"]) is float
 
 
+def test_averages_are_cut_and_rounded_as_the_engine_does(spread: list[Visit]) -> None:
+    """MySQL's of whole numbers have four digits, of five places nine that are cut off, of durations none."""
+    exact = Cast("ms", DecimalField(max_digits=20, decimal_places=5))
+    asked = {"a": Avg("ms"), "b": Avg("ms", distinct=True), "c": Avg(exact), "d": Avg(exact, distinct=True)}
+    spans = {"e": Avg("took"), "f": Avg("took", distinct=True), "g": Avg("took") + timedelta(microseconds=1)}
+    values = [0, 1, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
+    for visit, value in zip(spread, values, strict=True):
+        Visit.objects.filter(pk=visit.pk).update(ms=value, took=timedelta(microseconds=min(value, 3)))
+    if connections["track"].vendor == "sqlite":  # has no numbers but floats
+        asked = {"a": Avg("ms"), "b": Avg("ms", distinct=True)}
+    everywhere = Visit.objects.aggregate(**asked), Visit.objects.filter(ms__lt=2).aggregate(**spans)
+    rows = list(Visit.objects.values("ms", "took"))
+    Visit.objects.all().delete()
+    visitor = Visitor.objects.order_by("pk")[0]
+    Visit.objects.bulk_create(Visit(site_id=visitor.site_id, visitor=visitor, path="/", **row) for row in rows)
+    one = Visit.objects.filter(site=visitor.site_id)
+    assert everywhere == (one.aggregate(**asked), one.filter(ms__lt=2).aggregate(**spans))
+
+
 def test_variances_with_a_large_offset(spread: list[Visit]) -> None:
     """Chan's formula loses no digits to the size of the values, nor to MariaDB, which shows few."""
     offset = 2_000_000_000

@@ -20,9 +20,9 @@ from horizon_shards.backends.sharded.partials import (
     Partial,
     Split,
     Templated,
+    average,
     condition_of,
     partial_of,
-    quotient,
     sources_of,
     total,
 )
@@ -92,7 +92,7 @@ def _average(values: list[Any], source: Any, connection: Any) -> Any:
     if not values:
         return None
     found = sum(values) if connection.vendor == "sqlite" else total(values, connection)
-    return quotient(found, len(values), source, connection)
+    return average(found, len(values), source, connection, distinct=True)
 
 
 DISTINCT: dict[type, Split] = {

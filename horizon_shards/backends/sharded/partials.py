@@ -20,6 +20,8 @@ Split = Callable[[Any, Any], "Partial"]
 
 #: More digits than any engine's numbers have: MySQL's 65, and what PostgreSQL can be asked for in a column.
 EXACT = Context(prec=2_000)
+#: How many digits behind the point MySQL computes at a time.
+MYSQL_GROUP = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,31 @@ def total(values: list[Any], connection: Any) -> Any:
     return found
 
 
-def quotient(found: Any, count: int, source: Any, connection: Any) -> Any:
+def average(found: Any, count: int, source: Any, connection: Any, *, distinct: bool = False) -> Any:
     """The sum of ``source`` by the count, of the type and with as many digits as the database's AVG has."""
     if type(found) is int and connection.vendor != "sqlite":
-        if internal_type(output_field(source)) == "DurationField":  # Django has MySQL cast it
-            return int(rounded(Fraction(found, count), 0))
+        if internal_type(output_field(source)) == "DurationField":
+            return _whole_microseconds(found, count, connection)
         found = Decimal(found)
     if not isinstance(found, Decimal):
         return found / count
-    places = _mysql_places(found) if connection.vendor == "mysql" else _postgresql_places(found, count)
-    return rounded(Fraction(found) / count, places)
+    if connection.vendor == "mysql":
+        return _quotient_of_mysql(found, count, is_cut=not distinct or connection.mysql_is_mariadb)
+    return rounded(Fraction(found) / count, _postgresql_places(found, count))
+
+
+def _quotient_of_mysql(found: Decimal, count: int, *, is_cut: bool) -> Decimal:
+    """With ``div_precision_increment`` more digits; they are made nine at a time, the rest is cut off."""
+    exact = Fraction(found) / count
+    places = max(0, -int(found.as_tuple().exponent)) + 4
+    unit = 10 ** (-(-places // MYSQL_GROUP) * MYSQL_GROUP)
+    return rounded(Fraction(int(exact * unit), unit) if is_cut else exact, places)
+
+
+def _whole_microseconds(found: int, count: int, connection: Any) -> int:
+    """An average that Django casts to a whole number: MySQL takes the even one of two as near, MariaDB the greater."""
+    exact = Fraction(found, count)
+    return int(rounded(exact, 0)) if connection.mysql_is_mariadb else round(exact)
 
 
 def rounded(exact: Fraction | Decimal, places: int) -> Decimal:
@@ -95,11 +112,6 @@ def rounded(exact: Fraction | Decimal, places: int) -> Decimal:
     with localcontext(EXACT):
         units = (abs(Fraction(exact)) * 10**places + Fraction(1, 2)).__floor__()
         return Decimal(-units if exact < 0 else units).scaleb(-places)
-
-
-def _mysql_places(found: Decimal) -> int:
-    """``div_precision_increment`` more than the argument has."""
-    return max(0, -int(found.as_tuple().exponent)) + 4
 
 
 def _postgresql_places(found: Decimal, count: int) -> int:

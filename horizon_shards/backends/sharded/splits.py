@@ -11,7 +11,15 @@ from django.db.models import Aggregate, Avg, Count, FloatField, Max, Min, StdDev
 
 from horizon_shards.backends.sharded.hidden_digits import average_of_whole, has_hidden_digits, sum_of_whole
 from horizon_shards.backends.sharded.order import comparable
-from horizon_shards.backends.sharded.partials import Partial, Split, Templated, of_kind, quotient, sources_of, total
+from horizon_shards.backends.sharded.partials import (
+    Partial,
+    Split,
+    Templated,
+    average,
+    of_kind,
+    sources_of,
+    total,
+)
 from horizon_shards.backends.sharded.spread import spread
 
 
@@ -35,8 +43,8 @@ def _avg(aggregate: Any, connection: Any) -> Partial:
         known = [(value, count) for value, count in rows if count]
         if not known or any(value is None for value, _ in known):
             return None  # nothing is there, or SQLite's infinities of both signs
-        found = total([value for value, _ in known], connection)
-        return quotient(found, sum(n for _, n in known), source, connection)
+        found, count = total([value for value, _ in known], connection), sum(n for _, n in known)
+        return average(found, count, source, connection)
 
     return Partial((_summed(aggregate, connection), of_kind(Count, aggregate)), combine)
 
