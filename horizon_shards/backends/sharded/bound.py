@@ -25,7 +25,7 @@ from horizon_shards.backends.sharded.collations import (
     literal_collation,
 )
 from horizon_shards.backends.sharded.constants import SQLITE_DECIMAL, typed_by_postgresql
-from horizon_shards.backends.sharded.kinds import internal_type, output_field
+from horizon_shards.backends.sharded.kinds import internal_type, is_cut_to_seconds, output_field
 from horizon_shards.backends.sharded.mysql_collations import OF_JSON, mysql_collation, weighs_as_literal
 
 
@@ -132,6 +132,7 @@ class BoundValue(Value):
         kind = MYSQL_TYPES.get(internal_type(self.output_field))
         if kind is not None:  # to MariaDB, JSON is a text
             is_text = kind == "JSON" and connection.mysql_is_mariadb
+            kind = kind.removesuffix("(6)") if is_cut_to_seconds(self.source) else kind
             return sql if is_text else f"CAST({sql} AS {kind})", params
         if isinstance(self.value, int | float | Decimal | timedelta):
             return f"({sql} + 0)", params  # ORDER BY a number alone is by the column of this number

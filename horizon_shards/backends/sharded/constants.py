@@ -20,7 +20,7 @@ from horizon_shards.backends.sharded.collations import (
     literal_collation,
     own_collation,
 )
-from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.kinds import TEXT, internal_type, is_cut_to_seconds, output_field
 from horizon_shards.backends.sharded.mysql_collations import OF_JSON, mysql_collation, weighs_as_literal
 
 T = TypeVar("T")
@@ -111,7 +111,10 @@ def _mysql(known: list[Any], expression: Any, connection: Any) -> str:
         return "CAST(%s AS BINARY)"
     if isinstance(value, int) and min(known) >= 0 and _is_unsigned(expression, connection):
         return "CAST(%s AS UNSIGNED)"
-    return next((f"CAST(%s AS {name})" for kind, name in MYSQL_TYPES if isinstance(value, kind)), "%s")
+    name = next((name for kind, name in MYSQL_TYPES if isinstance(value, kind)), None)
+    if name is None:
+        return "%s"
+    return f"CAST(%s AS {name.removesuffix('(6)') if is_cut_to_seconds(expression) else name})"
 
 
 def _text_of_mysql(expression: Any, connection: Any) -> str:

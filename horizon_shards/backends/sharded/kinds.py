@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import FieldError
-from django.db.models import Field
-from django.db.models.expressions import ColPairs, Func, Ref, Value
+from django.db.models import Aggregate, Field
+from django.db.models.expressions import ColPairs, ExpressionWrapper, Func, Ref, Value
+from django.db.models.functions import TruncTime
+from django.db.models.functions.datetime import TruncBase
 
 from horizon_shards.declarations import final_field
 from horizon_shards.exceptions import QueryNotSupported
@@ -92,6 +94,14 @@ def source_of(expression: Any) -> Any:
     while isinstance(expression, Ref):
         expression = expression.source  # type: ignore[attr-defined]
     return expression
+
+
+def is_cut_to_seconds(expression: Any) -> bool:
+    """Whether times of an expression are cut off, so that MySQL gives them no fraction of a second, not even of 0."""
+    expression = source_of(expression)
+    if isinstance(expression, ExpressionWrapper | Aggregate):
+        return is_cut_to_seconds(expression.get_source_expressions()[0])
+    return isinstance(expression, TruncBase) and not isinstance(expression, TruncTime)
 
 
 def fits(source: Any, result: Any) -> bool:
