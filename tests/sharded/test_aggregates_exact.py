@@ -309,13 +309,20 @@ def test_what_mysql_computes_without_a_sign_has_none_over_shards(spread: list[Vi
     assert unknown.aggregate(a=models.BitAnd("ms")) == {"a": 2**64 - 1}
 
 
+def rounds_quotients() -> bool:
+    """Whether the server computes with a quotient as it shows it: some of MySQL 9.7 do."""
+    with connections["track_1"].cursor() as cursor:
+        cursor.execute("SELECT 1 / 3 * 3 < 1")
+        return bool(cursor.fetchone()[0])
+
+
 @pytest.mark.skipif(ENGINE != "mysql", reason="other engines show all digits that they add")
 def test_sums_of_quotients_have_the_digits_that_mysql_does_not_show(spread: list[Visit]) -> None:
     """Each shard's own sum would be rounded to what it shows."""
     Visit.objects.update(price=Decimal("0.10"))
     assert Visit.objects.aggregate(a=Sum(F("price") / 3), b=Avg(F("price") / 7)) == {
-        "a": Decimal("0.400000"),
-        "b": Decimal("0.0142857140"),
+        "a": Decimal("0.399996" if rounds_quotients() else "0.400000"),
+        "b": Decimal("0.0142860000" if rounds_quotients() else "0.0142857140"),
     }
     assert Visit.objects.filter(ms=99_999).aggregate(a=Sum(F("price") / 3), b=Avg(F("price") / 3)) == {
         "a": None,
@@ -334,6 +341,13 @@ def test_mysql_computes_with_more_digits_of_an_average_than_it_shows(spread: lis
     Visit.objects.filter(pk__in=[visit.pk for visit in spread[:3]]).update(path="/third")
     Visit.objects.filter(pk=spread[0].pk).update(ms=1, price=1)
     thirds = Visit.objects.filter(path="/third")
+    if rounds_quotients():
+        with pytest.raises(QueryNotSupported, match="more digits of an Avg"):
+            thirds.aggregate(a=Avg("ms") * 3)
+        with pytest.raises(QueryNotSupported, match="more digits of an Avg"):
+            list(thirds.values("path").annotate(a=Cast(Avg("price"), DecimalField(max_digits=20, decimal_places=9))))
+        assert thirds.aggregate(c=Avg("ms"), d=Avg("ms", default=9)) == {"c": 0.3333, "d": 0.3333}
+        return
     average = {"a": Avg("ms") * 3, "b": Avg("price") * 3, "c": Avg("ms"), "d": Avg("ms", default=9)}
     assert thirds.aggregate(**average) == {"a": 1.0, "b": Decimal(1), "c": 0.3333, "d": 0.3333}
     groups = thirds.values("path").annotate(**average).filter(a__gt=0.9999)

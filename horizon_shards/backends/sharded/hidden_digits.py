@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Aggregate, Avg, Case, Count, Func, Sum, When
@@ -12,6 +14,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
 
+from horizon_shards.backends.sharded.collations import Hidden
 from horizon_shards.backends.sharded.kinds import internal_type, output_field, source_of
 from horizon_shards.backends.sharded.partials import (
     Partial,
@@ -49,8 +52,15 @@ def _hides_digits(node: Any) -> bool:
 
 def check_shown_alone(node: Any, connection: Any) -> None:
     """Raise where ``node`` computes with a sum that MySQL does not show whole: nothing here knows its other digits."""
-    is_chosen = isinstance(node, (*CHOICES, Lookup))
-    if not is_chosen and any(_gives_hidden(source, connection) for source in below(node)):
+    if isinstance(node, (*CHOICES, Lookup)):
+        return
+    if any(_gives(_is_rounded_average, source, connection) for source in below(node)):
+        raise QueryNotSupported(
+            "This MySQL computes with more digits of an Avg than of a quotient: computing with an Avg over several "
+            "shards is not supported. Compute with it in Python, or with Sum and Count.",
+            reason="aggregate",
+        )
+    if any(_gives(has_hidden_digits, source, connection) for source in below(node)):
         raise QueryNotSupported(
             "On MySQL, computing with the Sum or Avg of a quotient over several shards is not supported: Cast() the "
             "quotient to a DecimalField, or compute with the sums in Python.",
@@ -58,11 +68,27 @@ def check_shown_alone(node: Any, connection: Any) -> None:
         )
 
 
-def _gives_hidden(node: Any, connection: Any) -> bool:
+def _gives(is_hidden: Callable[[Any, Any], bool], node: Any, connection: Any) -> bool:
+    """Whether the value of ``node`` is one of an aggregate that is hidden."""
     node = source_of(node)
     if isinstance(node, CHOICES):
-        return any(_gives_hidden(source, connection) for source in below(node))
-    return isinstance(node, Aggregate) and has_hidden_digits(node, connection)
+        return any(_gives(is_hidden, source, connection) for source in below(node))
+    return isinstance(node, Aggregate) and is_hidden(node, connection)
+
+
+def _is_rounded_average(aggregate: Any, connection: Any) -> bool:
+    """Whether a quotient that stands for an average has fewer digits than that is computed with."""
+    if as_quotient(aggregate, connection) is None:
+        return False
+    return rounds_quotients(connection.alias, connection.settings_dict["NAME"], Hidden(connection))
+
+
+@lru_cache(maxsize=256)
+def rounds_quotients(alias: str, name: str, hidden: Hidden) -> bool:
+    """Whether a MySQL computes with a quotient as it shows it: some of 9.7 do, MariaDB does not."""
+    with hidden.connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 3 * 3 < 1")
+        return bool(cursor.fetchone()[0])
 
 
 def as_quotient(aggregate: Any, connection: Any) -> Any:
