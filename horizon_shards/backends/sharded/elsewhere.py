@@ -99,7 +99,7 @@ def _step_of(nested: Nested, group: Group) -> Step | None:
             return None
         _refuse(query, lost_in_list(query))
         return MembersStep(query, user)
-    if not is_scalar(query, user) or (_meets_another_kind(nested) and _is_loose(group)):
+    if not is_scalar(query, user) or _is_converted_otherwise(nested, group):
         return None
     _refuse(query, lost_as_value(nested))
     if not isinstance(user, Subquery):
@@ -114,20 +114,22 @@ def _refuse(query: Any, lost: str | None) -> None:
         raise refused(query, lost)
 
 
-def _meets_another_kind(nested: Nested) -> bool:
-    """Whether the one value of a query is compared with an expression of values that are compared otherwise."""
+def _is_converted_otherwise(nested: Nested, group: Group) -> bool:
+    """Whether the one value of a query is compared with what a database converts otherwise for it than for a literal.
+
+    SQLite compares values of any types, and converts what columns hold but not literals. MySQL raises for a literal
+    that is no time, or no JSON, where one is compared.
+    """
     user, lookup = nested.user, nested.holder
     if isinstance(user, Lookup):  # later versions unwrap a Subquery on its right
         user, lookup = nested.query, user
     if not isinstance(lookup, Lookup):
         return False
     other = lookup.rhs if lookup.lhs is user else lookup.lhs
-    return hasattr(other, "resolve_expression") and family_of(other) != family_of(user)
-
-
-def _is_loose(group: Group) -> bool:
-    """Whether the database compares values of any types, and converts what columns hold but not literals: SQLite."""
-    return connections[group.config.shards[0].primary].vendor == "sqlite"
+    if not hasattr(other, "resolve_expression") or family_of(other) == family_of(user):
+        return False
+    vendor = connections[group.config.shards[0].primary].vendor
+    return vendor == "sqlite" or (vendor == "mysql" and family_of(other) in ("time", "JSONField"))
 
 
 def _match_of(query: Any, exists: Exists) -> Step | None:
