@@ -18,6 +18,7 @@ from django.db.models import (
     DecimalField,
     ExpressionWrapper,
     F,
+    FloatField,
     IntegerField,
     Max,
     Q,
@@ -344,6 +345,9 @@ def test_mysql_computes_with_more_digits_of_an_average_than_it_shows(spread: lis
     if rounds_quotients():
         with pytest.raises(QueryNotSupported, match="more digits of an Avg"):
             thirds.aggregate(a=Avg("ms") * 3)
+        with pytest.raises(QueryNotSupported, match="more digits of an Avg"):
+            thirds.aggregate(a=Avg(Cast("ms", FloatField())) * 3)  # to MySQL, a decimal
+        assert thirds.aggregate(a=Avg("ratio") * 3)["a"] is not None
         with pytest.raises(QueryNotSupported, match="more digits of an Avg"):
             list(thirds.values("path").annotate(a=Cast(Avg("price"), DecimalField(max_digits=20, decimal_places=9))))
         assert thirds.aggregate(c=Avg("ms"), d=Avg("ms", default=9)) == {"c": 0.3333, "d": 0.3333}

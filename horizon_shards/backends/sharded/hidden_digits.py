@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db.models import Aggregate, Avg, Case, Count, Func, Sum, When
-from django.db.models.expressions import CombinedExpression, ExpressionWrapper
+from django.db.models.expressions import Col, CombinedExpression, ExpressionWrapper
 from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
@@ -24,7 +24,7 @@ from horizon_shards.backends.sharded.partials import (
     sources_of,
     total,
 )
-from horizon_shards.backends.sharded.walk import below
+from horizon_shards.backends.sharded.walk import below, nodes_in
 from horizon_shards.exceptions import QueryNotSupported
 
 #: All digits that MySQL has behind the point.
@@ -91,12 +91,21 @@ def rounds_quotients(alias: str, name: str, hidden: Hidden) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def _is_double(source: Any) -> bool:
+    """Whether MySQL computes a float, and not one of the decimals that Django makes of a ``Cast()`` to a float."""
+    nodes = list(nodes_in(source))
+    is_of_float = any(isinstance(node, Col) and internal_type(output_field(node)) == "FloatField" for node in nodes)
+    is_float = internal_type(output_field(source)) == "FloatField"
+    return is_float and is_of_float and not any(isinstance(node, Cast) for node in nodes)
+
+
 def as_quotient(aggregate: Any, connection: Any) -> Any:
     """An average as MySQL computes with it: by more digits than it shows. None where it shows all."""
     if connection.vendor != "mysql" or type(aggregate) is not Avg:
         return None
-    kind = internal_type(output_field(sources_of(aggregate)[0]))
-    if kind in ("FloatField", "DurationField") or has_hidden_digits(aggregate, connection):
+    source = sources_of(aggregate)[0]
+    is_duration = internal_type(output_field(source)) == "DurationField"
+    if is_duration or _is_double(source) or has_hidden_digits(aggregate, connection):
         return None
     parts = of_kind(Sum, aggregate), of_kind(Count, aggregate)
     return CombinedExpression(parts[0], "/", parts[1], output_field=aggregate.output_field)
