@@ -13,7 +13,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Cast
 
 from horizon_shards.backends.sharded.equality import groupable
-from horizon_shards.backends.sharded.kinds import TEXT, internal_type, output_field
+from horizon_shards.backends.sharded.kinds import TEXT, family_of, internal_type, output_field
 from horizon_shards.backends.sharded.merge import SortColumn, sort_key
 from horizon_shards.backends.sharded.order import comparable, nulls_first
 from horizon_shards.backends.sharded.partials import (
@@ -48,11 +48,13 @@ def partial_over(aggregate: Any, connection: Any, tables: Tables | None) -> Part
 
 
 def _check_numbers(aggregate: Any) -> None:
-    """Raise for texts, which each database reads as numbers in its own way."""
-    added = isinstance(aggregate, Sum | Avg | StdDev | Variance)
-    if added and internal_type(output_field(sources_of(aggregate)[0])) in TEXT:
+    """Raise for texts, which each database reads as numbers in its own way, and for times that Python cannot add."""
+    if not isinstance(aggregate, Sum | Avg | StdDev | Variance):
+        return
+    family = family_of(sources_of(aggregate)[0])
+    if family == "text" or (family == "time" and getattr(aggregate, "distinct", False)):
         raise QueryNotSupported(
-            f"{aggregate!r} over several shards adds texts: Cast() them to numbers.", reason="aggregate"
+            f"{aggregate!r} over several shards adds {family}s: Cast() them to numbers.", reason="aggregate"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.models.expressions import Col, Exists, Expression, OuterRef, ResolvedOuterRef, Subquery
-from django.db.models.lookups import In, Lookup
+from django.db.models.lookups import IExact, In, Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.subqueries import AggregateQuery
 from django.db.models.sql.where import WhereNode
@@ -118,7 +118,7 @@ def _is_converted_otherwise(nested: Nested, group: Group) -> bool:
     """Whether the one value of a query is compared with what a database converts otherwise for it than for a literal.
 
     SQLite compares values of any types, and converts what columns hold but not literals. MySQL raises for a literal
-    that is no time, or no JSON, where one is compared.
+    that is no time, or no JSON, where one is compared. To both, ``iexact`` is LIKE, and a value a pattern.
     """
     user, lookup = nested.user, nested.holder
     if isinstance(user, Lookup):  # later versions unwrap a Subquery on its right
@@ -126,9 +126,11 @@ def _is_converted_otherwise(nested: Nested, group: Group) -> bool:
     if not isinstance(lookup, Lookup):
         return False
     other = lookup.rhs if lookup.lhs is user else lookup.lhs
+    vendor = connections[group.config.shards[0].primary].vendor
+    if isinstance(lookup, IExact) and other is lookup.lhs:
+        return vendor != "postgresql"
     if not hasattr(other, "resolve_expression") or family_of(other) == family_of(user):
         return False
-    vendor = connections[group.config.shards[0].primary].vendor
     return vendor == "sqlite" or (vendor == "mysql" and family_of(other) in ("time", "JSONField"))
 
 

@@ -52,15 +52,15 @@ def _hides_digits(node: Any) -> bool:
 
 def check_shown_alone(node: Any, connection: Any) -> None:
     """Raise where ``node`` computes with a sum that MySQL does not show whole: nothing here knows its other digits."""
-    if isinstance(node, (*CHOICES, Lookup)):
+    if isinstance(node, Lookup):
         return
     if any(_gives(_is_rounded_average, source, connection) for source in below(node)):
         raise QueryNotSupported(
             "This MySQL computes with more digits of an Avg than of a quotient: computing with an Avg over several "
-            "shards is not supported. Compute with it in Python, or with Sum and Count.",
+            "shards, but for comparing it, is not supported. Compute with it in Python, or with Sum and Count.",
             reason="aggregate",
         )
-    if any(_gives(has_hidden_digits, source, connection) for source in below(node)):
+    if not isinstance(node, CHOICES) and any(_gives(has_hidden_digits, source, connection) for source in below(node)):
         raise QueryNotSupported(
             "On MySQL, computing with the Sum or Avg of a quotient over several shards is not supported: Cast() the "
             "quotient to a DecimalField, or compute with the sums in Python.",
@@ -77,9 +77,11 @@ def _gives(is_hidden: Callable[[Any, Any], bool], node: Any, connection: Any) ->
 
 
 def _is_rounded_average(aggregate: Any, connection: Any) -> bool:
-    """Whether a quotient that stands for an average has fewer digits than that is computed with."""
-    if as_quotient(aggregate, connection) is None:
-        return False
+    """Whether a quotient that stands for an average would have fewer digits than that is computed with."""
+    return _is_of_decimals(aggregate, connection) and _rounds(connection)
+
+
+def _rounds(connection: Any) -> bool:
     return rounds_quotients(connection.alias, connection.settings_dict["NAME"], Hidden(connection))
 
 
@@ -100,15 +102,22 @@ def _is_double(source: Any) -> bool:
 
 
 def as_quotient(aggregate: Any, connection: Any) -> Any:
-    """An average as MySQL computes with it: by more digits than it shows. None where it shows all."""
-    if connection.vendor != "mysql" or type(aggregate) is not Avg:
+    """An average as MySQL computes with it, or compares it: by more digits than it shows. None where it shows all."""
+    if not _is_of_decimals(aggregate, connection):
         return None
+    added = of_kind(Sum, aggregate)
+    if _rounds(connection):
+        added = Func(added, template=ALL.replace("%s", "%(expressions)s"), output_field=aggregate.output_field)
+    return CombinedExpression(added, "/", of_kind(Count, aggregate), output_field=aggregate.output_field)
+
+
+def _is_of_decimals(aggregate: Any, connection: Any) -> bool:
+    """Whether this is an average of MySQL's whole numbers or decimals, and of no quotient."""
+    if connection.vendor != "mysql" or type(aggregate) is not Avg:
+        return False
     source = sources_of(aggregate)[0]
     is_duration = internal_type(output_field(source)) == "DurationField"
-    if is_duration or _is_double(source) or has_hidden_digits(aggregate, connection):
-        return None
-    parts = of_kind(Sum, aggregate), of_kind(Count, aggregate)
-    return CombinedExpression(parts[0], "/", parts[1], output_field=aggregate.output_field)
+    return not (is_duration or _is_double(source) or has_hidden_digits(aggregate, connection))
 
 
 def check_grouped_alike(aggregates: list[Any], connection: Any) -> None:
