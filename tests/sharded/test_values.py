@@ -174,8 +174,13 @@ def test_distinct_keys_deep_in_json_and_nulls_of_two_kinds(visits: list[Visit]) 
         extra: Any = ({"a": None}, {}, {"a": {"b": 1}}, {"a": {"b": "1"}})[number % 4]
         Visit.objects.filter(pk=visit.pk, site=visit.site_id).update(extra=extra)
     assert len(Visit.objects.annotate(e=KT("extra__a__b")).values("e").distinct()) == (3 if ENGINE == "sqlite" else 2)
-    assert len(Visit.objects.annotate(e=F("extra__a__b")).values("e").distinct()) == 3
-    assert len(Visit.objects.annotate(e=F("extra__a")).values("e").distinct()) == 4
+    for path, count in (("extra__a__b", 3), ("extra__a", 4)):
+        rows = Visit.objects.annotate(e=F(path)).values("e").distinct()
+        if getattr(connections["track_1"], "mysql_is_mariadb", True):
+            assert len(rows) == count
+        else:  # JSON is a type of its own there
+            with pytest.raises(QueryNotSupported, match="Cast it to text"):
+                len(rows)
 
 
 def test_expressions_whose_type_nothing_says_are_refused(visits: list[Visit]) -> None:

@@ -47,7 +47,7 @@ class ScatterCombined(RowsOfShards):
 
     def _leaves_one_part(self) -> bool:
         """Whether Django leaves out all parts but one, since they can find nothing, and so keeps repeats."""
-        if self.query.combinator == "intersection" or self.query.is_sliced:
+        if self.query.combinator == "intersection" or (self.query.combinator == "union" and self.query.is_sliced):
             return False
         return sum(map(self._finds, self.query.combined_queries)) == 1
 
