@@ -6,7 +6,7 @@ import pytest
 from django.db import DataError, OperationalError, ProgrammingError, connections
 
 from tests.properties.judge import _compare
-from tests.properties.outcome import SHARDS_SIDE, Outcome
+from tests.properties.outcome import PLAIN, SHARDS_SIDE, Outcome, run
 from tests.properties.tree import Query, Step, Terminal
 from tests.settings import ENGINE
 from tests.shop.models import Shown
@@ -89,3 +89,16 @@ def test_what_one_database_does_not_answer_is_not_compared() -> None:
         outcome = Outcome(None, error)
         assert _compare(all_visits, outcome, Outcome([]), SHARDS_SIDE)[0] == "no right answer"
         assert _compare(all_visits, Outcome([]), outcome, SHARDS_SIDE)[0] == "different"
+
+
+def test_what_fails_in_the_compiler_of_django_is_not_compared() -> None:
+    """But an index beyond the rows is an answer."""
+    rows = visits("list({})")
+    sorted_by_condition = run(
+        'Visitor.objects.annotate(n=Q(site__name="a")).order_by("n").values("id").update(name="")', PLAIN
+    )
+    beyond = run("[][0]", PLAIN)
+    assert isinstance(sorted_by_condition.error, AttributeError)
+    assert isinstance(beyond.error, IndexError)
+    assert _compare(rows, sorted_by_condition, Outcome([]), SHARDS_SIDE)[0] == "no right answer"
+    assert _compare(rows, beyond, Outcome([]), SHARDS_SIDE)[0] == "different"
