@@ -217,3 +217,8 @@ def subqueries(draw: st.DrawFn, model: str, data: Dataset, nesting: int) -> Bare
         return Bare(template.replace("{}, ", "").replace("{}", ""), frozenset({"filter"} | where))
     condition = draw(conditions(inner, data, 1, nesting))
     return Bare(template.replace("{}", str(condition)), condition.kinds | {"filter"} | where)
+
+
+def kinds_of_filter(condition: Condition) -> frozenset[str]:
+    """The kinds that an aggregate's ``filter=`` brings: a query inside it runs as one in ``filter()`` does."""
+    return condition.kinds & {"subquery", "subquery elsewhere"} | {"aggregate filter"}

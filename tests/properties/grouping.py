@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import connections
 from hypothesis import strategies as st
 
-from tests.properties.conditions import conditions
+from tests.properties.conditions import conditions, kinds_of_filter
 from tests.properties.engine_aggregates import of_groups, own_names
 from tests.properties.tables import ORACLE
 from tests.properties.tree import Step
@@ -102,7 +102,7 @@ def _add(draw: st.DrawFn, draft: Draft, name: str, wanted: str | None) -> None:
     if text.startswith(("Count", "Sum", "Bit", "Bool")) and text.count("(") == 1 and draft.chance(draw, 20):
         condition = draw(conditions(draft.model, draft.data, 1))
         text = f"{text.removesuffix(')')}, filter={condition})"
-        kinds |= {"aggregate filter"}
+        kinds |= kinds_of_filter(condition)
     draft.steps.append(Step(f"annotate({name}={text})", frozenset(kinds)))
     draft.columns.append(Column(name, kind, null=True))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.properties.combined import unions
 from tests.properties.computed import dated, has_zones
-from tests.properties.conditions import code, conditions
+from tests.properties.conditions import code, conditions, kinds_of_filter
 from tests.properties.engine_aggregates import any_values, arrays, fits_own, own_names
 from tests.properties.grouping import over_aggregates
 from tests.properties.logic import Test
@@ -171,7 +171,7 @@ def _aggregate(
         condition = draw(conditions(draft.model, draft.data, 1))
         if cut is None or "to-many lookup" not in condition.kinds:
             arguments.append(f"filter={condition}")
-            kinds |= {"aggregate filter"}
+            kinds |= kinds_of_filter(condition)
     if name == "Sum" and chosen.kind == "int" and draw(st.booleans()):
         arguments.append("default=0")
     return f"{name.split()[0]}({', '.join(arguments)})", _result(name, chosen.kind), frozenset(kinds)

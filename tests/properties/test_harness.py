@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connections
+from hypothesis import given, seed
+from hypothesis import strategies as st
 
-from tests.properties.explore import DATASETS, differences, explore, explore_small, make_rows_of
+from tests.properties import grouping, terminals
+from tests.properties.conditions import lookups, subqueries
+from tests.properties.explore import DATASETS, differences, explore, explore_small, make_rows_of, options
 from tests.properties.judge import Verdict, _compare
 from tests.properties.outcome import Outcome, plain_side
 from tests.properties.route import UNSHARDED
 from tests.properties.rows import store
+from tests.properties.strategies import Draft
 from tests.properties.tables import create_missing
 from tests.properties.tally import Tally
 from tests.properties.tree import Query, Terminal
+from tests.properties.vocabulary import COLUMNS
 
 pytestmark = pytest.mark.django_db(databases=["default", "directory", "oracle", "track_1"])
 OTHER = plain_side("track_1")
@@ -62,6 +69,30 @@ def test_many_queries_find_rows(oracle_seed: int) -> None:
     data = store(make_rows_of(DATASETS[0], oracle_seed), "twenty", through=OTHER)
     explore(data, tally, examples=200, seed_number=oracle_seed, tested=OTHER)
     assert tally.with_rows / tally.total > 0.4
+
+
+def test_a_query_inside_an_aggregates_filter_is_known_as_one(oracle_seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may run first and over all shards, however few keys the query around it names."""
+    data = store(make_rows_of(DATASETS[0], oracle_seed), "twenty", through=OTHER)
+    columns = list(COLUMNS["Visit"])
+    for module in (grouping, terminals):
+        monkeypatch.setattr(module, "conditions", lambda *_: lookups("Visit", data, 1) | subqueries("Visit", data, 1))
+    seen = Counter[bool]()
+
+    @seed(oracle_seed)
+    @options(300, shrink=False)
+    @given(drawn=st.data())
+    def look(drawn: st.DataObject) -> None:
+        grouped, alone = Draft("Visit", data, list(columns)), Draft("Visit", data, list(columns))
+        drawn.draw(grouping.group(grouped))
+        text, _, kinds = drawn.draw(terminals._aggregate(alone, columns, None))
+        for part, told in ((text, kinds), *((str(step), step.kinds) for step in grouped.steps)):
+            inside = ".objects." in part
+            assert inside == bool(told & {"subquery", "subquery elsewhere"}), part
+            seen[inside] += 1
+
+    look()
+    assert seen[True] > 5
 
 
 def test_a_fault_of_django_is_counted_and_not_compared() -> None:
