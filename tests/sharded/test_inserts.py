@@ -47,6 +47,26 @@ def test_a_row_that_one_shard_ignores_is_ignored_on_all() -> None:
     assert_copied(3)
 
 
+def upsert_countries(*countries: Country) -> None:
+    targets = connections["track"].features.supports_update_conflicts_with_target
+    unique = ["code"] if targets else None
+    Country.objects.bulk_create(countries, update_conflicts=True, unique_fields=unique, update_fields=["name"])
+
+
+def test_an_upsert_finds_the_row_in_the_way_on_every_shard() -> None:
+    """A row in the way keeps its key, whether it changes or not; a new row gets one key on all shards."""
+    germany, france = (Country.objects.create(code=code, name=code) for code in ("de", "fr"))
+    upsert_countries(
+        Country(code="it", name="Italy"), Country(code="de", name="Germany"), Country(code="fr", name="fr")
+    )
+    assert_copied(3)
+    assert Country.objects.get(name="Germany").pk == germany.pk
+    assert Country.objects.get(name="fr").pk == france.pk
+    upsert_countries(Country(code="it", name="Italia"), Country(code="es", name="Spain"))
+    assert_copied(4)
+    assert set(Country.objects.values_list("name", flat=True)) == {"Germany", "fr", "Italia", "Spain"}
+
+
 def test_rows_in_bulk_get_their_keys_on_every_shard_the_same() -> None:
     made = Country.objects.bulk_create([Country(code=f"{n:02}", name=str(n)) for n in range(30)])
     assert_copied(30)

@@ -15,6 +15,29 @@ from horizon_shards.placement import Placement
 NAMES = {OnConflict.IGNORE: "ignore_conflicts", OnConflict.UPDATE: "update_conflicts"}
 
 
+class KeyOfUpsert:
+    """An INSERT compiler of MySQL, which has no RETURNING: an upsert of one row that tells its automatic key.
+
+    Django writes no SQL for it that MySQL takes. https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html
+    gives the idiom: ``LAST_INSERT_ID(id)`` makes the key of a row in the way the one that the connection reads.
+    """
+
+    query: Any
+    connection: Any
+    returning_fields: Any
+
+    def as_sql(self) -> list[tuple[str, Any]]:
+        """Django's upsert that returns nothing, with the key among the columns to update."""
+        asked = self.returning_fields
+        if not asked or self.query.on_conflict != OnConflict.UPDATE:
+            return super().as_sql()  # type: ignore[misc, no-any-return]
+        self.returning_fields = None
+        ((sql, params),) = super().as_sql()  # type: ignore[misc]
+        self.returning_fields = asked
+        table, key = map(self.connection.ops.quote_name, (self.query.get_meta().db_table, asked[0].column))
+        return [(f"{sql}, {key} = LAST_INSERT_ID({table}.{key})", params)]
+
+
 def check_conflicts(query: Any, placement: Placement) -> None:
     """Raise where an upsert would change the shard key, or where a row in the way may be on another shard.
 

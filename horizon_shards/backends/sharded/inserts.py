@@ -11,12 +11,12 @@ from django.db.models import Model
 from django.db.models.constants import OnConflict
 
 from horizon_shards import context
-from horizon_shards.backends.sharded.conflicts import check_conflicts
+from horizon_shards.backends.sharded.conflicts import KeyOfUpsert, check_conflicts
 from horizon_shards.backends.sharded.execute import run_on_shards
 from horizon_shards.backends.sharded.pinned import check_pinned_write
 from horizon_shards.backends.sharded.plan import Mode, Plan
 from horizon_shards.backends.sharded.querylog import logged_as_one
-from horizon_shards.backends.sharded.single import SingleShard, build
+from horizon_shards.backends.sharded.single import SingleShard, build, mixed
 from horizon_shards.backends.sharded.tables import Tables
 from horizon_shards.backends.sharded.volatile import is_computed, refuse_volatile, take_over
 from horizon_shards.backends.sharded.walk import Contents
@@ -114,8 +114,10 @@ class InsertRouter:
         return run_on_shards(self.logical.group, self.logical.enlist(queries, write=True), job)
 
     def _execute(self, query: Any, connection: Any, returning_fields: Any) -> list[Any]:
-        compiler = connection.ops.compiler("SQLInsertCompiler")(query, connection, connection.alias, self.elide_empty)
-        rows: list[Any] = compiler.execute_sql(returning_fields)
+        compiler = connection.ops.compiler("SQLInsertCompiler")
+        if connection.vendor == "mysql" and not connection.features.can_return_columns_from_insert:
+            compiler = mixed(KeyOfUpsert, compiler)
+        rows: list[Any] = compiler(query, connection, connection.alias, self.elide_empty).execute_sql(returning_fields)
         return rows
 
     def _part(self, objs: Sequence[Model]) -> Any:
