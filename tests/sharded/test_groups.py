@@ -229,6 +229,33 @@ def test_groups_by_a_constant_are_none_where_there_are_no_rows(sites: list[Site]
         assert some[0]["n"] in (12, "a12", 1)
 
 
+def test_without_group_by_or_an_aggregate_in_the_sql_each_row_is_one(sites: list[Site], visits: list[Visit]) -> None:
+    """Django groups by no constant alone, and leaves out an aggregate that is not selected."""
+    rows = Visit.objects.filter(ms=1).annotate(a=Value("a")).values("a")
+    assert list(rows.annotate(n=Count("pk")).values("a")) == [{"a": "a"}] * 12
+    assert list(rows.filter(ms=99).annotate(n=Count("pk")).values("a")) == []
+    assert len(rows.annotate(n=Count("pk")).values("a").distinct()) == 1
+    assert len(rows.annotate(n=Count("pk")).values("a")[3:5]) == 2
+    with limited("track", max_rows=11), pytest.raises(RowLimitExceeded, match="rows"):
+        list(rows.annotate(n=Count("pk")).values("a"))
+
+
+@pytest.mark.skipif(ENGINE == "mysql", reason="Django counts a CASE there: an aggregate is in the SQL")
+def test_without_group_by_an_aggregate_that_never_holds_is_of_each_row(sites: list[Site], visits: list[Visit]) -> None:
+    rows = Visit.objects.filter(ms=1).annotate(a=Value("a")).values("a")
+    of_site = Visit.objects.filter(ms=1, site=sites[0]).count()
+    never = Q(path__in=[])
+    for aggregate, value in (
+        (Count("pk", filter=never), 0),
+        (Count("path", distinct=True, filter=never), 0),
+        (Sum("ms", default=7, filter=never), 7),
+    ):
+        groups = rows.annotate(n=aggregate).order_by("n")
+        assert list(groups) == [{"a": "a", "n": value}] * 12
+        assert list(groups.filter(site=sites[0])) == [{"a": "a", "n": value}] * of_site
+        assert len(rows.annotate(n=aggregate, m=Count("pk"))) == 1
+
+
 class Ungrouped(Func):
     function = "ABS"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models.expressions import ColPairs, Ref
 
 from horizon_shards.backends.sharded.equality import groupable
@@ -54,8 +55,22 @@ class ScatterGroups(RowsOfShards):
         condition = None if self.having is None else layout.placed(self.having)  # type: ignore[attr-defined]
         #: Where constants alone are grouped by, what says whether a shard has a row at all.
         self.counted = layout.count_of_rows() if group_by and not layout.keys else None
+        #: Whether neither GROUP BY nor an aggregate is in the SQL: then a database gives each row by itself.
+        self.is_bare = not group_by and condition is None and not any(map(self._is_computed, layout.aggregates))
+        if self.is_bare:
+            layout.ask_for_aggregates()
         layout.close()
         self.finish = Finish(layout, condition, self)
+
+    def _is_computed(self, placed: tuple[int, Any]) -> bool:
+        """Whether the aggregate is in the SQL: one whose condition can never hold is a value of Django's."""
+        try:
+            self.compile(placed[1])  # type: ignore[attr-defined]
+        except EmptyResultSet:
+            return False
+        except FullResultSet:
+            pass
+        return True
 
     def _apart_from(self, grouped: Sequence[Any], order_by: Any) -> Iterator[Any]:
         """What Django groups by beside ``grouped``: columns below a condition that is selected or sorted by again."""
@@ -134,8 +149,12 @@ class ScatterGroups(RowsOfShards):
 
     def _together(self, answers: list[list[Row]]) -> list[list[Row]]:
         """The partial rows of each group."""
-        found: dict[Any, list[Row]] = {}
         limit = self.logical.group.config.max_rows
+        if self.is_bare:
+            if sum(map(len, answers)) > limit:
+                raise too_many_rows(limit, "rows")
+            return [[row] for answer in answers for row in answer]
+        found: dict[Any, list[Row]] = {}
         identity = self.layout.identity
         for answer in answers:
             for row in answer:

@@ -153,6 +153,11 @@ class Layout:
         """The place in a shard's row of how many rows it is of."""
         return self._ask(Count("*"))
 
+    def ask_for_aggregates(self) -> None:
+        """Ask for the aggregates as they are: none of them is in the SQL, so each is a constant."""
+        self.taken += [(position, self._ask(aggregate)) for position, aggregate in self.aggregates]
+        self.aggregates = []
+
     def close(self) -> None:
         """Ask for the parts of all aggregates, once the last one is known."""
         partials = [partial_over(aggregate, self.connection, self.tables) for _, aggregate in self.aggregates]
