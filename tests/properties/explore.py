@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from random import Random
 from typing import Any
 
@@ -59,12 +60,15 @@ def options(examples: int, *, shrink: bool = True) -> settings:
 
 
 def choose_sites(seed_number: int, count: int, shards: int | None) -> list[int]:
-    """Random shard keys, on all shards or on the first few alone."""
+    """Random shard keys, on all shards or on the first few alone: of each in turn, whatever the placement."""
     random = Random(seed_number)
-    wanted = set(list(SHARDS)[:shards])
     candidates = [*EDGE_SITES, *(random.randrange(1, 10 ** random.randint(1, 12)) for _ in range(count * 40))]
-    fitting = [site for site in dict.fromkeys(candidates) if shard_of(Visit, site) in wanted]
-    return fitting[:count]
+    sites: dict[str, list[int]] = {shard: [] for shard in list(SHARDS)[:shards]}
+    for site in dict.fromkeys(candidates):
+        sites.get(shard_of(Visit, site), []).append(site)
+    of_shards = list(sites.values())
+    random.shuffle(of_shards)
+    return [site for turn in zip_longest(*of_shards) for site in turn if site is not None][:count]
 
 
 def make_rows_of(dataset: DatasetPlan, seed_number: int) -> Rows:

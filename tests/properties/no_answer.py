@@ -17,7 +17,7 @@ INVALID = re.compile(
     "syntax error|error in your SQL syntax|no such column|misuse|Unknown column|missing FROM-clause|"
     "column .* does not exist|(different|same) number of columns|sub-select returns|Operand should contain|"
     "subquery has too|Duplicate column name|only_full_group_by|Invalid use of group function|"
-    "SELECT DISTINCT ON expressions must match"
+    "SELECT DISTINCT ON expressions must match|ORDER BY term out of range|ORDER BY position"
 )
 #: What MySQL and MariaDB do not do in an UPDATE.
 UPDATE = re.compile("You can't specify target table|Window function is allowed only in SELECT")

@@ -85,6 +85,8 @@ def test_what_one_database_does_not_answer_is_not_compared() -> None:
         DataError("integer out of range"),
         OperationalError(1111, "Invalid use of group function"),
         ProgrammingError("SELECT DISTINCT ON expressions must match initial ORDER BY expressions"),
+        OperationalError("1st ORDER BY term out of range - should be between 1 and 4"),
+        ProgrammingError("ORDER BY position 5 is not in select list"),
     ):
         outcome = Outcome(None, error)
         assert _compare(all_visits, outcome, Outcome([]), SHARDS_SIDE)[0] == "no right answer"
